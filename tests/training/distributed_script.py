@@ -1,4 +1,4 @@
-"""Training with `Regularize` on two ranks, for `test_distributed_draws`: a file of weights and draws per rank."""
+"""Train with `Regularize` on two ranks and save weights and activations of each rank for `test_distributed_draws`."""
 
 import logging
 import sys
@@ -37,20 +37,20 @@ STRATEGIES: dict[str, Any] = {
 
 
 class Net(pl.LightningModule):
-    """Seeded by rank, or alike on all."""
+    """Small network, with generators seeded by rank or, with `same_seed`, equally on all ranks."""
 
-    def __init__(self, alike: bool) -> None:
+    def __init__(self, same_seed: bool) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-        self.alike, self.seen = alike, []
+        self.same_seed, self.recorded = same_seed, []
 
     def on_train_start(self) -> None:
-        torch.manual_seed(5 if self.alike else 100 + self.global_rank)
+        torch.manual_seed(5 if self.same_seed else 100 + self.global_rank)
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         handle = self.net[2].register_forward_hook(
-            lambda layer, inputs, _: self.seen.append((layer.weight.detach().clone(), inputs[0].detach().clone()))
+            lambda layer, inputs, _: self.recorded.append((layer.weight.detach().clone(), inputs[0].detach().clone()))
         )
         outputs = self.net(batch[0])
         handle.remove()
@@ -67,13 +67,15 @@ class Net(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(ranks: int, name: str, folder: Path, *, alike: bool) -> None:
-    module = Net(alike)
+def fit(ranks: int, name: str, folder: Path, *, same_seed: bool) -> None:
+    module = Net(same_seed)
 
-    class Save(pl.Callback):
+    class SaveRank(pl.Callback):
         def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             weights = [parameter.detach().clone() for parameter in module.net.parameters()]
-            torch.save({"weights": weights, "seen": module.seen}, folder / f"{name}-{ranks}-{trainer.global_rank}.pt")
+            torch.save(
+                {"weights": weights, "recorded": module.recorded}, folder / f"{name}-{ranks}-{trainer.global_rank}.pt"
+            )
 
     pl.Trainer(
         accelerator="cpu",
@@ -81,7 +83,7 @@ def fit(ranks: int, name: str, folder: Path, *, alike: bool) -> None:
         strategy="ddp_fork" if ranks > 1 else "auto",
         max_epochs=2,
         use_distributed_sampler=False,
-        callbacks=[Regularize(STRATEGIES[name](), "net"), Save()],
+        callbacks=[Regularize(STRATEGIES[name](), "net"), SaveRank()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -95,6 +97,6 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     folder = Path(sys.argv[1])
     for name in STRATEGIES:
-        fit(2, name, folder, alike=name == "noise_on_activations")
+        fit(2, name, folder, same_seed=name == "noise_on_activations")
     for name in ("without_noise", "sam"):
-        fit(1, name, folder, alike=True)
+        fit(1, name, folder, same_seed=True)

@@ -1,4 +1,4 @@
-"""Users' networks, for tests: ``model.target=tests.training.networks.Lazy``."""
+"""User-defined networks for tests, selected by ``model.target=tests.training.networks.<Class>``."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 class Lazy(nn.Module):
-    """Gets the shapes of its weights in the first pass."""
+    """Network of lazy layers, whose weights are created in the first forward pass."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Lazy(nn.Module):
 
 
 class Drawing(nn.Module):
-    """Draws from the global generators of torch, NumPy and Python in the constructor, the first pass and training."""
+    """Use the global generators of torch, NumPy and Python in the constructor, the first pass and training."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Drawing(nn.Module):
 
 
 class Unseeded(nn.Linear):
-    """Draws weights that no seed sets."""
+    """Linear layer with weights from an unseeded generator."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -57,7 +57,7 @@ _OUTSIDE = np.random.default_rng(0)
 
 
 class UnseededInTraining(nn.Linear):
-    """Draws in training from a generator of the module of Python, which neither seed nor run owns."""
+    """Add noise in training from a module-level generator, which no run seeds."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -67,7 +67,7 @@ class UnseededInTraining(nn.Linear):
 
 
 class Undefined(nn.Linear):
-    """Divides 0 by 0 in training."""
+    """Return NaN in training mode."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -78,7 +78,7 @@ class Undefined(nn.Linear):
 
 
 class Caching(nn.Linear):
-    """Keeps tensors in a dictionary of lists, which a next pass reads."""
+    """Store tensors in a dictionary of lists that later passes read."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -91,7 +91,7 @@ class Caching(nn.Linear):
 
 
 class Adapting(nn.Linear):
-    """Follows its inputs in evaluation, too."""
+    """Update a running mean in eval mode, too."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -103,7 +103,7 @@ class Adapting(nn.Linear):
 
 
 class RarelyDrawing(nn.Linear):
-    """Draws from a generator of its module of Python; what it draws shows in one pass of a hundred."""
+    """Draw from a module-level generator that changes the outputs of about one training pass in 100."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -113,7 +113,10 @@ class RarelyDrawing(nn.Linear):
 
 
 class Ending(nn.Linear):
-    """Ends in another way than with logits of each row."""
+    """Return something other than independent logits per row, as selected by `end`.
+
+    `training` selects the modes: "both", "training" or "eval".
+    """
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int, end: str, training: str = "both") -> None:
         super().__init__(*input_shape, outputs)
@@ -127,13 +130,13 @@ class Ending(nn.Linear):
             return y.softmax(-1)
         if self.end == "sigmoid":
             return y.sigmoid()
-        if self.end == "chance":  # of these weights
+        if self.end == "chance":  # between 0 and 1 only for these initial weights
             return 0.5 + 0.01 * y
         return y - y.mean(0) if self.end == "rows" else y
 
 
 class Counted(nn.Linear):
-    """Counts its passes in its class, which all runs of a process share."""
+    """Count training passes in a class attribute, which all runs of a process share."""
 
     passes = 0
 
@@ -146,7 +149,7 @@ class Counted(nn.Linear):
 
 
 class SpareLazy(nn.Linear):
-    """Has no lazy layer but one that its forward leaves out."""
+    """Linear network with one lazy layer, which forward does not call."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -154,7 +157,7 @@ class SpareLazy(nn.Linear):
 
 
 class NeverCalled(nn.Linear):
-    """Has a lazy layer that its forward leaves out."""
+    """Linear network with two lazy layers, one of which forward does not call."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -166,7 +169,7 @@ class NeverCalled(nn.Linear):
 
 
 class Counting(nn.Linear):
-    """Counts its passes, in a buffer and beside it."""
+    """Count passes in a buffer and in a plain attribute."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(*input_shape, outputs)
@@ -180,7 +183,7 @@ class Counting(nn.Linear):
 
 
 class NoisyInEvaluation(nn.Module):
-    """Dropout that stays on in evaluation."""
+    """Network with dropout that is active in eval mode."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -191,7 +194,7 @@ class NoisyInEvaluation(nn.Module):
 
 
 class Shifting(nn.Module):
-    """Shifts its inputs: in place (``x -= 1``), in one mode or in both."""
+    """Shift and scale the inputs: in place (``x -= 1``) in the modes that `in_place` names, otherwise on a copy."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int, in_place: str = "") -> None:
         super().__init__()
@@ -208,7 +211,7 @@ class Shifting(nn.Module):
 
 
 class Functional(nn.Module):
-    """Has an activation module that its forward does not call."""
+    """Network with an activation module that forward does not call."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -219,7 +222,7 @@ class Functional(nn.Module):
 
 
 class Compiled(nn.Module):
-    """Compiles a part of itself in the constructor."""
+    """Network that compiles a submodule in the constructor."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -235,7 +238,7 @@ _compiled = torch.compile(lambda layer, act, x: act(layer(x)), backend="eager")
 
 
 class CompiledCalls(nn.Module):
-    """Calls its layers by a compiled function, or by a compiled method."""
+    """Call the layers from a compiled function or, with `method`, from a compiled method."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int, method: bool) -> None:
         super().__init__()
@@ -253,7 +256,7 @@ class CompiledCalls(nn.Module):
 
 
 class Doing(nn.Module):
-    """A linear network that does one thing that a network should not do, or may do."""
+    """Linear network with one side effect, selected by `does`."""
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int, does: str) -> None:
         super().__init__()

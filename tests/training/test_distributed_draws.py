@@ -1,4 +1,4 @@
-"""`Regularize` under several ranks: replicas stay equal, examples get noise of their own, split weights are refused."""
+"""`Regularize` with several ranks: equal replicas, independent noise per example, and refusal of sharded weights."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.errors import config_error
 
 
 @pytest.mark.slow
-def test_two_ranks_draw_what_must_agree_alike_and_what_must_differ_apart(tmp_path: Path) -> None:
+def test_ranks_share_noise_on_weights_and_differ_in_noise_on_activations(tmp_path: Path) -> None:
     script = Path(__file__).with_name("distributed_script.py")
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
@@ -36,19 +36,19 @@ def test_two_ranks_draw_what_must_agree_alike_and_what_must_differ_apart(tmp_pat
             assert torch.equal(a, b), name
         plain = saved("none", 2, 0)["weights"]
         assert name == "none" or not torch.equal(saved(name, 2, 0)["weights"][0], plain[0]), name
-    for name in ("noise_on_weights", "two_passes"):  # the weights that passes saw
-        for (a, _), (b, _) in zip(saved(name, 2, 0)["seen"], saved(name, 2, 1)["seen"], strict=True):
+    for name in ("noise_on_weights", "two_passes"):  # weights in forward passes
+        for (a, _), (b, _) in zip(saved(name, 2, 0)["recorded"], saved(name, 2, 1)["recorded"], strict=True):
             assert torch.equal(a, b), name
     for (_, a), (_, b) in zip(
-        saved("noise_on_activations", 2, 0)["seen"], saved("noise_on_activations", 2, 1)["seen"], strict=True
+        saved("noise_on_activations", 2, 0)["recorded"], saved("noise_on_activations", 2, 1)["recorded"], strict=True
     ):
-        assert not torch.equal(a == 0, b == 0), "masks of two ranks that were seeded alike"
-    for name in ("without_noise", "sam"):  # two halves of a batch are the batch
+        assert not torch.equal(a == 0, b == 0), "equal masks on two ranks"
+    for name in ("without_noise", "sam"):  # two half batches give the gradient of the batch
         for a, b in zip(saved(name, 2, 0)["weights"], saved(name, 1, 0)["weights"], strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_strategies_that_split_weights_are_refused() -> None:
+def test_strategies_that_shard_weights_are_refused() -> None:
     check_strategy(SingleDeviceStrategy("cpu"))
     check_strategy(DDPStrategy())
     with config_error("Regularize: FSDPStrategy splits ... strategy='ddp'"):

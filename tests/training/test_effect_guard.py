@@ -1,4 +1,4 @@
-"""The effect guard: methods that act pass it without a trace, methods that do not are refused with the reason."""
+"""Effect guard: accept methods that act without side effects, refuse the others with the reason."""
 
 import random
 from collections.abc import Callable
@@ -47,19 +47,19 @@ def fit_with(model: nn.Module, *methods: Regularizer) -> Fit:
     return Fit(model, Classification(CLASSES), ordered)
 
 
-def checked(model: nn.Module, *methods: Regularizer) -> list[str]:
+def guard_caveats(model: nn.Module, *methods: Regularizer) -> list[str]:
     return check_effects(first_step(fit_with(model, *methods), batch_of("classification")))
 
 
-def refused(model: nn.Module, *methods: Regularizer) -> str:
+def refusal(model: nn.Module, *methods: Regularizer) -> str:
     with pytest.raises(ConfigError) as error:
-        checked(model, *methods)
+        guard_caveats(model, *methods)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 class Net(nn.Module):
-    """Two layers; `through` is what forward does between them."""
+    """Two linear layers with the function `through` between them."""
 
     def __init__(self, through: Callable[[Any, Tensor], Tensor] = lambda net, x: net.act(x), *parts: nn.Module) -> None:
         super().__init__()
@@ -73,22 +73,22 @@ class Net(nn.Module):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
-def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row) -> None:
-    def made() -> Fit:
+def test_every_method_passes_and_the_measurement_does_not_change_training(row: Row) -> None:
+    def new_fit() -> Fit:
         model, method = row.network(norm="batch"), row.make()
         attach(method, model)
         return Fit(model, task_of(row.kind), [method])
 
-    measured, other = made(), made()
+    measured, other = new_fit(), new_fit()
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
     assert check_effects(first_step(measured, row.batches()[0])) == []
-    drawn = torch.rand(1).item(), np.random.rand(), random.random()
+    draws = torch.rand(1).item(), np.random.rand(), random.random()
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
-    assert drawn == (torch.rand(1).item(), np.random.rand(), random.random())
+    assert draws == (torch.rand(1).item(), np.random.rand(), random.random())
     assert all(parameter.grad is None for parameter in measured.parameters())
     buffers = dict(other.named_buffers())
     assert dict(measured.named_buffers()).keys() == buffers.keys()
@@ -113,12 +113,12 @@ def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row)
     ],
     ids=lambda methods: "+".join(method.name for method in methods),
 )
-def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) -> None:
-    assert all("rounding" in caveat for caveat in checked(Net(), *methods))
+def test_rare_effects_are_measured_at_probe_values(methods: list[Regularizer]) -> None:
+    assert all("rounding" in caveat for caveat in guard_caveats(Net(), *methods))
 
 
 @pytest.mark.parametrize(
-    ("method", "faint"),
+    ("method", "lost"),
     [
         (L2(strength=1e-30), True),
         (WeightDecay(strength=1e-30), True),
@@ -130,14 +130,14 @@ def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) 
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_an_effect_that_is_lost_in_rounding_gives_a_caveat(method: Regularizer, faint: bool) -> None:
-    caveats = checked(Net(), method)
-    assert len(caveats) == faint
+def test_an_effect_that_is_lost_in_rounding_gives_a_caveat(method: Regularizer, lost: bool) -> None:
+    caveats = guard_caveats(Net(), method)
+    assert len(caveats) == lost
     assert all("1e-30 equals one without it" in caveat for caveat in caveats)
 
 
-def test_what_is_off_is_not_measured() -> None:
-    assert checked(Net(lambda net, x: F.relu(x)), Dropout(p=0.0), Lookahead(alpha=1.0, k=5)) == []
+def test_methods_at_their_off_values_are_not_measured() -> None:
+    assert guard_caveats(Net(lambda net, x: F.relu(x)), Dropout(p=0.0), Lookahead(alpha=1.0, k=5)) == []
 
 
 @pytest.mark.parametrize(
@@ -152,26 +152,26 @@ def test_what_is_off_is_not_measured() -> None:
     ids=["functional", "eval", "times 0", "acts", "thrown away"],
 )
 def test_hooks_that_change_nothing_are_refused_with_the_reason(through: Any, reason: str | None) -> None:
-    # The other part draws after the hook: the numbers of another draw are no effect.
+    # Dropout after the hook draws too; a shift of its random numbers does not count as an effect.
     model = Net(lambda net, x: net.parts[0](through(net, x)), nn.Dropout(0.5))
     if reason is None:
-        assert checked(model, Dropout(p=0.5)) == []
+        assert guard_caveats(model, Dropout(p=0.5)) == []
         return
-    message = refused(model, Dropout(p=0.5))
+    message = refusal(model, Dropout(p=0.5))
     assert message.startswith("regularizer=dropout: no effect ")
     assert f": {reason}" in message
-    assert refused(Net(through), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: ")
+    assert refusal(Net(through), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: ")
 
 
 def test_layers_left_in_eval_mode_are_named() -> None:
     model = Net(lambda net, x: net.parts[0](x), nn.Sequential(nn.ReLU(), nn.Linear(8, 8)))
     del model.act
     model.parts[0].eval()
-    message = refused(model, Dropout(p=0.5))
+    message = refusal(model, Dropout(p=0.5))
     assert "eval mode, as parts.0 is" in message
 
 
-def test_a_replaced_submodule_is_noticed() -> None:
+def test_a_replaced_submodule_is_refused() -> None:
     model = Net(lambda net, x: net.act(x), nn.Identity())
     fit = fit_with(model, Dropout(p=0.5))
     model.act = nn.ReLU()
@@ -181,7 +181,7 @@ def test_a_replaced_submodule_is_noticed() -> None:
 
 def test_a_branch_that_is_never_taken_gives_a_caveat() -> None:
     model = Net(lambda net, x: net.act(x), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(1, 1))
-    (caveat,) = checked(model, Dropout(p=0.5))
+    (caveat,) = guard_caveats(model, Dropout(p=0.5))
     assert caveat.startswith("dropout: no effect at 1 of the 2 modules")
     assert "parts.0.1" in caveat
 
@@ -193,7 +193,7 @@ def test_a_module_that_was_compiled_and_called_before_calls_its_hooks() -> None:
     del model.act
     torch._dynamo.reset()
     model(batch_of("classification")[0][:8])
-    assert checked(model, Dropout(p=0.5)) == []
+    assert guard_caveats(model, Dropout(p=0.5)) == []
 
 
 def test_weights_that_are_not_trained_are_named() -> None:
@@ -203,11 +203,11 @@ def test_weights_that_are_not_trained_are_named() -> None:
 
     model = Net()
     model.first.requires_grad_(False)
-    assert "none of the weights it acts on are trained" in refused(model, Owned(max_norm=0.1))
+    assert "none of the weights it acts on are trained" in refusal(model, Owned(max_norm=0.1))
 
 
 class Hinge(Regularizer):
-    """A user's method: a penalty on weights beyond a length that its strengths do not hold."""
+    """User-defined penalty on weight norms beyond a limit that is not one of its strengths."""
 
     strength = coefficient(1.0, 0.1, 10.0)
     order: ClassVar = 7
@@ -232,7 +232,7 @@ class WithProbe(Hinge):
 
 
 class Lambda(Regularizer):
-    """A user's method without strengths, by a closure."""
+    """User-defined method without strengths that registers a closure as a hook."""
 
     order: ClassVar = 3
 
@@ -242,15 +242,15 @@ class Lambda(Regularizer):
 
 
 def test_methods_of_users_are_measured_and_can_declare_a_probe() -> None:
-    assert "`probe`" in refused(Net(), Hinge(strength=1.0))
-    assert "overrides no hook" in refused(Net(), Misspelled(strength=1.0))
-    assert checked(Net(), WithProbe(strength=1.0, length=1e6)) == []
-    assert checked(Net(), Lambda()) == []
-    assert "forward never calls act" in refused(Net(lambda net, x: F.relu(x)), Lambda())
+    assert "`probe`" in refusal(Net(), Hinge(strength=1.0))
+    assert "overrides no hook" in refusal(Net(), Misspelled(strength=1.0))
+    assert guard_caveats(Net(), WithProbe(strength=1.0, length=1e6)) == []
+    assert guard_caveats(Net(), Lambda()) == []
+    assert "forward never calls act" in refusal(Net(lambda net, x: F.relu(x)), Lambda())
 
 
 class Stateful(Net):
-    """Holds state of many kinds, which forward changes."""
+    """Network with state of many kinds that forward changes."""
 
     def __init__(self) -> None:
         super().__init__(lambda net, x: net.act(x))
@@ -270,7 +270,7 @@ class Stateful(Net):
         return self.last(self.act(hidden) * sum(draws))
 
 
-def test_state_beside_the_weights_is_put_back() -> None:
+def test_state_other_than_weights_is_restored() -> None:
     measured, other = Stateful(), Stateful()
     for model in (measured, other):
         model.last.weight.grad = torch.ones_like(model.last.weight)
@@ -284,10 +284,10 @@ def test_state_beside_the_weights_is_put_back() -> None:
     assert same_state(train(fits[0], batches, 3).model, train(fits[1], batches, 3).model)
 
 
-def test_a_model_that_no_seed_rules_is_not_measured() -> None:
+def test_a_model_with_unseeded_noise_is_not_measured() -> None:
     model = Net(lambda net, x: net.act(x) * np.random.default_rng().normal(scale=100))
     with pytest.raises(UnmeasurableError, match="unseeded"):
-        checked(model, L2(strength=1e-12))
+        guard_caveats(model, L2(strength=1e-12))
 
 
 def test_residual_branches_that_are_not_called_are_refused() -> None:
@@ -299,12 +299,12 @@ def test_residual_branches_that_are_not_called_are_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + F.linear(x, self.branch.weight)
 
-    message = refused(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
+    message = refusal(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
     assert "forward never calls parts.0.branch" in message
 
 
 class Attention(nn.Module):
-    """Attention that holds a probability, and may leave it unused."""
+    """Attention with a dropout probability that forward uses only if `used`."""
 
     def __init__(self, used: bool) -> None:
         super().__init__()
@@ -314,14 +314,14 @@ class Attention(nn.Module):
         return F.dropout(x, self.dropout, self.training) if self.used else x
 
 
-def test_attention_that_ignores_its_probability_is_noticed() -> None:
+def test_attention_that_ignores_its_probability_is_refused() -> None:
     through = lambda net, x: net.parts[0](x)  # noqa: E731
-    assert checked(Net(through, Attention(used=True)), AttentionDropout(p=0.5)) == []
-    message = refused(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
+    assert guard_caveats(Net(through, Attention(used=True)), AttentionDropout(p=0.5)) == []
+    message = refusal(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
     assert "its changes at parts.0 do not reach the loss" in message
 
 
-def test_attention_and_encoder_layers_of_torch_have_their_effects() -> None:
+def test_methods_act_on_attention_and_encoder_layers_of_torch() -> None:
     class Encoder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -333,20 +333,20 @@ def test_attention_and_encoder_layers_of_torch_have_their_effects() -> None:
     for method in (Dropout(p=0.5), AttentionDropout(p=0.5), DropConnect(p=0.5)):
         model = Net(lambda net, x: net.parts[0](x), Encoder())
         del model.act
-        assert checked(model, method) == []
+        assert guard_caveats(model, method) == []
 
 
 def test_tied_weights_and_weights_read_by_others_are_reached() -> None:
     model = Net(lambda net, x: F.linear(x, net.parts[0].weight), nn.Linear(8, 8), nn.Linear(8, 8))
     model.parts[1].weight = model.parts[0].weight
     for method in (MaxNorm(max_norm=0.1), DropConnect(p=0.5), L1(strength=1e-3)):
-        assert checked(model, method) == []
+        assert guard_caveats(model, method) == []
 
 
 def test_low_rank_adapters_that_start_at_zero_are_measured() -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     model: Any = inject_adapter_in_model(LoraConfig(target_modules=["first"], r=2), Net())
-    assert model.first.lora_B.default.weight.eq(0).all()  # so that what is dropped before them changes no loss
-    assert checked(model, LoraDropout(p=0.5)) == []
-    assert checked(model, L2(strength=0.1), WeightDecay(strength=0.1)) == []
+    assert model.first.lora_B.default.weight.eq(0).all()  # dropout before them does not change the loss
+    assert guard_caveats(model, LoraDropout(p=0.5)) == []
+    assert guard_caveats(model, L2(strength=0.1), WeightDecay(strength=0.1)) == []

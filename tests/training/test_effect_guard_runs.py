@@ -1,4 +1,4 @@
-"""What the guard refuses, it refuses before anything trains: a run, a sweep, a study; and noise in evaluation."""
+"""Refusals before training starts, in a run, a sweep and a study: no effect, side effects, noise in evaluation."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, 
     "network",
     [["Compiled"], ["CompiledCalls", "model.args={method:true}"], ["CompiledCalls", "model.args={method:false}"]],
 )
-def test_hooks_reach_what_was_compiled_and_called_before(compose_cfg: Compose, network: list[str]) -> None:
+def test_hooks_reach_modules_compiled_and_called_before(compose_cfg: Compose, network: list[str]) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + network[0], *network[1:], "data=wine", "regularizer=dropout")
     data = build_data(cfg)
     model = build_model(cfg, data)
@@ -80,7 +80,7 @@ def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose)
 
 
 @pytest.mark.slow
-def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_cfg: Compose) -> None:
+def test_a_network_with_unseeded_draws_in_training_is_refused(compose_cfg: Compose) -> None:
     data = build_data(compose_cfg("data=wine"))
     for network, reason in (
         ("UnseededInTraining", "draws from tests.training.networks._OUTSIDE in training"),
@@ -91,7 +91,7 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
         cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine", "regularizer=none")
         with pytest.raises(ConfigError, match=rf"^model=tests\.training\.networks\.{network}: {reason}"):
             check_fit(cfg, build_model(cfg, data), data)
-    for network in ("Drawing", "Caching"):  # from the global generators; from what the network keeps
+    for network in ("Drawing", "Caching"):  # global generators; state of the network
         cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine")
         check_fit(cfg, build_model(cfg, data), data)
 
@@ -134,7 +134,11 @@ def test_networks_with_side_effects_are_refused(compose_cfg: Compose, does: str,
 def test_weights_that_are_no_parameters_give_a_caveat(compose_cfg: Compose, does: str, shape: str) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
     data = build_data(cfg)
-    caveats = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "not parameters of it" in r]
+    caveats = [
+        caveat
+        for caveat in build_with_caveats(cfg, build_model(cfg, data), data)[1]
+        if "not parameters of it" in caveat
+    ]
     assert len(caveats) == bool(shape)
     assert all(shape in caveat for caveat in caveats)
 
@@ -178,7 +182,7 @@ def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients(compose_c
 
 
 class Kernel(nn.Linear):
-    """Rounds another way in each pass, as a kernel that adds up in any order."""
+    """Linear layer with different rounding in each pass, as from a nondeterministic kernel."""
 
     calls = 0
 
@@ -204,7 +208,7 @@ def test_only_draws_are_noise_in_evaluation(model: nn.Module, differs: bool) -> 
     assert model.training
 
 
-def test_rare_and_small_noise_in_evaluation_is_seen() -> None:
+def test_rare_and_small_noise_in_evaluation_is_detected() -> None:
     model = nn.Linear(4, 30)
     for noise in (lambda y: torch.dropout(y, 0.02, train=True), lambda y: y + 1e-6 * torch.randn_like(y)):
         assert evaluation_differs(model, lambda noise=noise: noise(model(torch.ones(8, 4))))

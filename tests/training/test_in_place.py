@@ -1,4 +1,4 @@
-"""Rows of the data set and batches stay what they are, whatever a network or a regularizer does with them in place."""
+"""In-place operations of a network or a regularizer do not change the data set or its batches."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ METHODS: dict[str, Callable[[], list[Regularizer]]] = {
 }
 
 
-def line(in_place: str, *more: str) -> list[str]:
+def shifting_overrides(in_place: str, *more: str) -> list[str]:
     return [
         "model=torch",
         "model.target=tests.training.networks.Shifting",
@@ -42,15 +42,15 @@ def line(in_place: str, *more: str) -> list[str]:
 def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
     compose_cfg: Compose, in_place: str, name: str
 ) -> None:
-    found = []
-    for how in ("''", in_place):
-        cfg = compose_cfg(*line(how, "data=wine", "data.batch_size=null"))
+    results = []
+    for mode in ("''", in_place):
+        cfg = compose_cfg(*shifting_overrides(mode, "data=wine", "data.batch_size=null"))
         data = build_data(cfg)
         before = [part.inputs.clone() for part in (data.train, data.val, data.test)]
         fit = fit_of(build_model(cfg, data), Classification(3), METHODS[name]())
-        batch = next(iter(data.train_dataloader()))  # all rows, which are not copied
+        batch = next(iter(data.train_dataloader()))  # the full batch, which is not copied
         train(fit, [batch], 3)
-        figures = weight_metrics(fit.model, fit.task, batch)
+        metrics = weight_metrics(fit.model, fit.task, batch)
         with torch.no_grad():
             outputs = [
                 fit.model.eval()(inputs) for loader in data.val_dataloader() for inputs, _ in loader for _ in "ab"
@@ -58,20 +58,22 @@ def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
         assert torch.equal(outputs[0], outputs[1])
         for part, inputs in zip((data.train, data.val, data.test), before, strict=True):
             assert torch.equal(part.inputs, inputs)
-        found.append((fit.model, figures, outputs))
-    assert same_state(found[0][0], found[1][0])
-    assert found[0][1] == found[1][1]
-    assert all(torch.equal(one, other) for one, other in zip(found[0][2], found[1][2], strict=True))
+        results.append((fit.model, metrics, outputs))
+    assert same_state(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+    assert all(torch.equal(a, b) for a, b in zip(results[0][2], results[1][2], strict=True))
 
 
 @pytest.mark.slow
-def test_runs_track_the_same_figures(compose_cfg: Compose) -> None:
-    found = []
-    for how in ("''", "both"):
-        cfg = compose_cfg(*line(how, "data=wine", "data.batch_size=null", "regularizer=l2", "trainer.max_epochs=3"))
+def test_runs_track_the_same_metrics(compose_cfg: Compose) -> None:
+    tracked = []
+    for mode in ("''", "both"):
+        cfg = compose_cfg(
+            *shifting_overrides(mode, "data=wine", "data.batch_size=null", "regularizer=l2", "trainer.max_epochs=3")
+        )
         metrics = MlflowClient(cfg.tracking.uri).get_run(run(cfg).run_id).data.metrics
-        found.append({name: value for name, value in metrics.items() if not name.startswith("time/")})
-    assert found[0] == found[1]
+        tracked.append({name: value for name, value in metrics.items() if not name.startswith("time/")})
+    assert tracked[0] == tracked[1]
 
 
 @pytest.mark.parametrize("size", [None, 4])

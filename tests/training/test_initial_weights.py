@@ -1,4 +1,4 @@
-"""Initial weights, data and steps come from the seeds alone, whatever draws."""
+"""Initial weights, data and steps depend on the seeds only, not on the state of global generators."""
 
 import random
 from pathlib import Path
@@ -22,83 +22,85 @@ from tests.errors import config_error
 NETWORKS = "model.target=tests.training.networks."
 
 
-def disturb(seed: int) -> None:
+def set_global_seeds(seed: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
 
 
-def states() -> list[Any]:
+def global_states() -> list[Any]:
     return [torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()]
 
 
-def line(network: str, *more: str) -> list[str]:
+def network_overrides(network: str, *more: str) -> list[str]:
     return ["model=torch", NETWORKS + network, "data=wine", *more]
 
 
-def test_a_block_is_seeded_and_leaves_no_trace() -> None:
-    drawn = []
+def test_seeded_blocks_restore_the_global_generators() -> None:
+    draws = []
     for state in (1, 2):
-        disturb(state)
-        before = states()
+        set_global_seeds(state)
+        before = global_states()
         with seeded(3, "init"):
-            drawn.append((torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()))
-        assert states() == before
+            draws.append((torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()))
+        assert global_states() == before
         with pytest.raises(KeyError), restored_generators():
             raise KeyError(torch.rand(1), np.random.rand(), random.random())
-        assert states() == before
-    assert drawn[0] == drawn[1]
+        assert global_states() == before
+    assert draws[0] == draws[1]
     with seeded(4, "init"):
-        assert torch.rand(2).tolist() != drawn[0][0]
-        assert np.random.rand(2).tolist() != drawn[0][1]
-        assert random.random() != drawn[0][2]
+        assert torch.rand(2).tolist() != draws[0][0]
+        assert np.random.rand(2).tolist() != draws[0][1]
+        assert random.random() != draws[0][2]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["Lazy", "Drawing"])
-def test_initial_weights_are_those_of_the_seed_whatever_draws_them(compose_cfg: Compose, network: str) -> None:
-    data, hashes = build_data(compose_cfg(*line(network))), []
+def test_initial_weights_depend_on_the_seed_only(compose_cfg: Compose, network: str) -> None:
+    data, hashes = build_data(compose_cfg(*network_overrides(network))), []
     for state, seed in ((1, 0), (2, 0), (1, 1)):
-        disturb(state)
-        before = states()
-        model = build_model(compose_cfg(*line(network, f"seed={seed}")), data)
-        assert states() == before
+        set_global_seeds(state)
+        before = global_states()
+        model = build_model(compose_cfg(*network_overrides(network, f"seed={seed}")), data)
+        assert global_states() == before
         assert all(module.training for module in model.modules())
         hashes.append(init_hash(model))
     assert hashes[0] == hashes[1] != hashes[2]
-    if network == "Lazy":  # the pass that gave shapes left running statistics as they begin
+    if network == "Lazy":  # the pass that infers shapes does not change running statistics
         assert model.get_buffer("body.1.running_mean").eq(0).all()
 
 
 def test_weights_that_no_seed_sets_are_refused(compose_cfg: Compose) -> None:
-    cfg = compose_cfg(*line("Unseeded"))
+    cfg = compose_cfg(*network_overrides("Unseeded"))
     with config_error("model=tests.training.networks.Unseeded: weight ... default_rng"):
         build_model(cfg, build_data(cfg))
 
 
 @pytest.mark.parametrize("network", ["NeverCalled", "SpareLazy"])
 def test_lazy_layers_without_a_shape_are_refused(compose_cfg: Compose, network: str) -> None:
-    cfg = compose_cfg(*line(network))
+    cfg = compose_cfg(*network_overrides(network))
     with pytest.raises(ConfigError, match=rf"^model=tests\.training\.networks\.{network}: .*spare\.weight"):
         build_model(cfg, build_data(cfg))
 
 
-def test_a_network_with_all_its_weights_sees_no_pass(compose_cfg: Compose) -> None:
-    cfg = compose_cfg(*line("Counting"))
+def test_a_network_without_lazy_layers_gets_no_pass(compose_cfg: Compose) -> None:
+    cfg = compose_cfg(*network_overrides("Counting"))
     model: Any = build_model(cfg, build_data(cfg))
     assert (float(model.passes), model.calls) == (0.0, 0)
 
 
 @pytest.mark.slow
-def test_runs_of_one_seed_are_equal_whatever_was_drawn_before(compose_cfg: Compose, store_uri: str) -> None:
+def test_runs_of_one_seed_do_not_depend_on_earlier_draws(compose_cfg: Compose, store_uri: str) -> None:
     hashes, ids = [], []
     for state, strategy in ((1, "l2"), (2, "none")):
-        disturb(state)
-        given = line("Drawing", "trainer.max_epochs=2", f"tracking.uri={store_uri}", f"regularizer={strategy}")
-        ids.append(run(compose_cfg(*given), given).run_id)
+        set_global_seeds(state)
+        overrides = network_overrides(
+            "Drawing", "trainer.max_epochs=2", f"tracking.uri={store_uri}", f"regularizer={strategy}"
+        )
+        ids.append(run(compose_cfg(*overrides), overrides).run_id)
         hashes.append(MlflowClient(store_uri).get_run(ids[-1]).data.tags["init_hash"])
     assert hashes[0] == hashes[1]
-    disturb(3)
+    set_global_seeds(3)
     assert rerun(store_uri, ids[0], Typed({"model.target": "tests.training.networks.Drawing"})) is True
 
 
@@ -117,7 +119,7 @@ class Net(nn.Module):
 
 
 @pytest.mark.slow
-def test_a_file_that_seeds_or_draws_at_import_does_not_move_initial_weights(
+def test_seeding_at_import_does_not_change_initial_weights(
     compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -139,7 +141,7 @@ def test_a_file_that_seeds_or_draws_at_import_does_not_move_initial_weights(
         ("torch.set_default_dtype(torch.float64)", "sets torch's default dtype to torch.float64"),
     ],
 )
-def test_a_constructor_that_sets_what_is_global_is_refused(
+def test_a_constructor_that_sets_global_state_is_refused(
     compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, problem: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

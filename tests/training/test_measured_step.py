@@ -1,4 +1,4 @@
-"""A training step outside of training: its loss repeats, and leaves batch, gradients and logs alone."""
+"""Training steps outside of training: a repeatable loss that does not change batch, gradients or logs."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -16,16 +16,16 @@ TRAINER: Any = SimpleNamespace(precision_plugin=SimpleNamespace(train_step_conte
 
 
 class Plain(pl.LightningModule):
-    """Logs, and changes its batch in place; `result` makes what it returns of the loss."""
+    """Log, change the batch in place and return `result(loss)`."""
 
     def __init__(self, result: Any = lambda loss: loss) -> None:
         super().__init__()
         self.net = nn.Linear(2, 1)
         self.result = result
-        self.seen: list[Any] = []
+        self.indices: list[Any] = []
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Any:
-        self.seen.append(batch_idx)
+        self.indices.append(batch_idx)
         loss = self.net(batch[0]).square().mean()
         batch[0].zero_()
         self.log("loss", loss)
@@ -38,7 +38,7 @@ class WithoutIndex(Plain):
         return self.net(batch[0]).mean()
 
 
-class OfIterator(Plain):
+class FromIterator(Plain):
     def training_step(self, dataloader_iter: Any) -> Tensor:  # type: ignore[override]
         raise AssertionError("is not called")
 
@@ -55,20 +55,20 @@ def test_the_first_step_has_some_rows_of_the_batch_and_all_trainable_parameters(
     assert torch.equal(step.loss(), expected)
     assert torch.equal(inputs, before)
     ((*trained,),) = step.groups
-    assert [id(one) for one in trained] == [id(one) for one in list(model.parameters())[1:]]
-    assert [type(one) for one in step.regularizers] == [L2]
+    assert [id(parameter) for parameter in trained] == [id(parameter) for parameter in list(model.parameters())[1:]]
+    assert [type(method) for method in step.regularizers] == [L2]
     assert step.state == [fit]
 
 
 @pytest.mark.parametrize("result", [lambda loss: loss, lambda loss: {"loss": loss, "more": 1}], ids=["loss", "mapping"])
-def test_a_foreign_step_is_called_with_a_copy_and_without_logging(result: Any) -> None:
+def test_a_user_step_is_called_with_a_copy_and_without_logging(result: Any) -> None:
     module, batch = Plain(result), [torch.ones(4, 2)]
     loss = training_step_loss(TRAINER, module, batch, 7)
     expected = float(module.net(torch.ones(4, 2)).square().mean().detach())
     assert [float(loss().detach()), float(loss().detach())] == [expected, expected]
-    assert module.seen == [7, 7]
+    assert module.indices == [7, 7]
     assert torch.equal(batch[0], torch.ones(4, 2))
-    assert not {"log", "log_dict"} & set(vars(module))  # the methods are those of the class again
+    assert not {"log", "log_dict"} & set(vars(module))  # the methods of the class are restored
 
 
 def test_a_step_may_take_no_index() -> None:
@@ -79,11 +79,11 @@ def test_a_step_without_a_loss_blames_the_batch_and_one_of_an_iterator_does_not(
     with pytest.raises(UnmeasurableError, match="no loss") as skipped:
         training_step_loss(TRAINER, Plain(lambda loss: None), [torch.ones(4, 2)], 0)()
     with pytest.raises(UnmeasurableError, match="dataloader_iter") as streamed:
-        training_step_loss(TRAINER, OfIterator(), [torch.ones(4, 2)], 0)()
+        training_step_loss(TRAINER, FromIterator(), [torch.ones(4, 2)], 0)()
     assert (skipped.value.this_batch, streamed.value.this_batch) == (True, False)
 
 
-def test_an_error_of_the_step_is_passed_on_and_logging_comes_back() -> None:
+def test_an_error_of_the_step_is_passed_on_and_logging_is_restored() -> None:
     def fail(loss: Tensor) -> Tensor:
         raise RuntimeError("from the step")
 
@@ -96,6 +96,6 @@ def test_an_error_of_the_step_is_passed_on_and_logging_comes_back() -> None:
 def test_tensors_with_a_graph_are_copied_without_it() -> None:
     weight = torch.ones(2, requires_grad=True)
     batch = {"x": [weight * torch.ones(4, 2)], "y": torch.ones(3)}
-    (found,) = tensors_with_graph(batch)
-    assert found is batch["x"][0]
+    (tensor,) = tensors_with_graph(batch)
+    assert tensor is batch["x"][0]
     assert training_step_loss(TRAINER, Plain(), batch["x"], 0)().isfinite()

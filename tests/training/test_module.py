@@ -1,4 +1,4 @@
-"""The module by itself: what a step does to weights, what a checkpoint brings back."""
+"""`Module` without a tracked run: effects of a step on weights, and resuming from a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -48,21 +48,21 @@ def train(module: Module, data: Digits, **settings: Any) -> pl.Trainer:
     return trainer
 
 
-def test_decay_of_the_regularizer_is_adamws_own(data: Digits) -> None:
-    ours = new_module(WeightDecay(strength=0.3), weight_decay=0.0)
-    train(ours, data)
-    torch_own = new_module()
-    weights = [p for name, p in torch_own.fit.model.named_parameters() if name.endswith("weight")]
-    biases = [p for name, p in torch_own.fit.model.named_parameters() if name.endswith("bias")]
+def test_decay_of_the_regularizer_equals_that_of_adamw(data: Digits) -> None:
+    decayed = new_module(WeightDecay(strength=0.3), weight_decay=0.0)
+    train(decayed, data)
+    adamw_decayed = new_module()
+    weights = [p for name, p in adamw_decayed.fit.model.named_parameters() if name.endswith("weight")]
+    biases = [p for name, p in adamw_decayed.fit.model.named_parameters() if name.endswith("bias")]
     groups = [{"params": weights, "weight_decay": 0.3}, {"params": biases, "weight_decay": 0.0}]
-    torch_own._make_optimizer = lambda _: torch.optim.AdamW(groups, lr=0.05)
-    train(torch_own, data)
-    for (name, a), b in zip(ours.fit.model.named_parameters(), torch_own.fit.model.parameters(), strict=True):
+    adamw_decayed._make_optimizer = lambda _: torch.optim.AdamW(groups, lr=0.05)
+    train(adamw_decayed, data)
+    for (name, a), b in zip(decayed.fit.model.named_parameters(), adamw_decayed.fit.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=name)
 
 
-class _Flat(Classification):
-    """A loss without any slope."""
+class _ConstantLoss(Classification):
+    """Classification with a constant loss."""
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs * 0).sum()
@@ -71,7 +71,7 @@ class _Flat(Classification):
 @pytest.mark.parametrize(("optimizer", "keys"), [("SGD", {"momentum": 0.9}), ("AdamW", {"weight_decay": 0.0})])
 def test_without_gradients_decay_alone_moves_weights(data: Digits, optimizer: str, keys: dict[str, float]) -> None:
     module = new_module(WeightDecay(strength=0.3), optimizer=optimizer, lr=0.05, **keys)
-    module.fit.task = _Flat(10)
+    module.fit.task = _ConstantLoss(10)
     before = {name: weight.detach().clone() for name, weight in module.fit.model.named_parameters()}
     steps = train(module, data).global_step
     for name, weight in module.fit.model.named_parameters():
@@ -103,93 +103,95 @@ def test_the_effective_step_of_sgd_with_momentum() -> None:
     assert effective_rates(torch.optim.Adam([parameter], lr=0.1))[0][1] == 0.1
 
 
-def test_a_step_draws_the_same_masks_whatever_was_drawn_before(data: Digits) -> None:
-    class Draws(Regularizer):
+def test_masks_of_a_step_do_not_depend_on_earlier_draws(data: Digits) -> None:
+    class Drawing(Regularizer):
         order = 0
 
         def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
             torch.rand(len(batch[0]))
             return batch
 
-    alone, beside = new_module(), new_module(Draws())
-    for module in (alone, beside):
+    plain, drawing = new_module(), new_module(Drawing())
+    for module in (plain, drawing):
         train(module, data)
-    for a, b in zip(alone.fit.model.parameters(), beside.fit.model.parameters(), strict=True):
+    for a, b in zip(plain.fit.model.parameters(), drawing.fit.model.parameters(), strict=True):
         assert torch.equal(a, b)
 
-    def masked(state: int) -> Tensor:
+    def trained_from(state: int) -> Tensor:
         module = new_module(Dropout(p=0.5))
-        torch.manual_seed(state)  # of the global generator, as training finds it
+        torch.manual_seed(state)  # the state of the global generator before training
         train(module, data)
         return next(module.fit.model.parameters()).detach()
 
-    assert torch.equal(masked(1), masked(2))
+    assert torch.equal(trained_from(1), trained_from(2))
 
 
 def test_batches_of_one_step_draw_their_own_masks(data: Digits) -> None:
-    drawn: list[Tensor] = []
+    draws: list[Tensor] = []
 
-    class Draws(Regularizer):
+    class Drawing(Regularizer):
         order = 0
 
         def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
-            drawn.append(torch.rand(1))
+            draws.append(torch.rand(1))
             return batch
 
-    train(new_module(Draws()), data, max_epochs=1)  # 5 batches an epoch
-    plain = drawn.copy()
-    drawn.clear()
-    train(new_module(Draws()), data, max_epochs=1, accumulate_grad_batches=2)
-    assert [plain[0], plain[1], plain[2]] == [drawn[0], drawn[2], drawn[4]]  # the first of each step, as without
-    assert len({draw.item() for draw in drawn}) == 5
+    train(new_module(Drawing()), data, max_epochs=1)  # 5 batches an epoch
+    plain = draws.copy()
+    draws.clear()
+    train(new_module(Drawing()), data, max_epochs=1, accumulate_grad_batches=2)
+    assert [plain[0], plain[1], plain[2]] == [draws[0], draws[2], draws[4]]  # the first batches of steps
+    assert len({draw.item() for draw in draws}) == 5
 
 
-class _Broken(Exception):
-    """Stands for a power cut."""
+class _Interrupted(Exception):
+    """Simulated power cut."""
 
 
 @pytest.mark.parametrize("scheduler", [None, cosine])
-def test_a_run_that_broke_inside_an_epoch_goes_on_exactly(data: Digits, tmp_path: Path, scheduler: Any) -> None:
-    """To count the steps for a scheduler, Lightning sets the loader up before it knows of the checkpoint."""
+def test_a_run_interrupted_inside_an_epoch_resumes_exactly(data: Digits, tmp_path: Path, scheduler: Any) -> None:
+    """With a scheduler, Lightning sets the loader up to count steps before it loads the checkpoint."""
 
     def module() -> Module:
         methods = [Dropout(p=0.3, input_p=0.1), L1(strength=1e-3), MaxNorm(max_norm=1.0)]
         return new_module(*methods, lr=0.02, scheduler=scheduler)
 
-    whole = module()
-    train(whole, data, max_epochs=3)
+    uninterrupted = module()
+    train(uninterrupted, data, max_epochs=3)
 
-    class Break(pl.Callback):
+    class Interrupt(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
             if trainer.global_step == 8:  # 5 batches an epoch
                 trainer.save_checkpoint(tmp_path / "inside.ckpt")
-                raise _Broken
+                raise _Interrupted
 
-    with pytest.raises(_Broken):
-        make_trainer(CPU | {"max_epochs": 3}, [Break()]).fit(module(), data.train_dataloader(), data.val_dataloader())
+    with pytest.raises(_Interrupted):
+        make_trainer(CPU | {"max_epochs": 3}, [Interrupt()]).fit(
+            module(), data.train_dataloader(), data.val_dataloader()
+        )
     torch.manual_seed(99)
     resumed = module()
     trainer = make_trainer(CPU | {"max_epochs": 3}, [])
     path = str(tmp_path / "inside.ckpt")
     trainer.fit(resumed, data.train_dataloader(), data.val_dataloader(), ckpt_path=path)
     assert trainer.global_step == 15
-    for (name, a), b in zip(whole.fit.state_dict().items(), resumed.fit.state_dict().values(), strict=True):
+    for (name, a), b in zip(uninterrupted.fit.state_dict().items(), resumed.fit.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
-    assert whole.best_metrics == resumed.best_metrics
-    assert whole.metrics == resumed.metrics
+    assert uninterrupted.best_metrics == resumed.best_metrics
+    assert uninterrupted.metrics == resumed.metrics
 
 
-def test_best_weights_come_back(data: Digits) -> None:
+def test_best_weights_are_restored(data: Digits) -> None:
     module = new_module(lr=0.3)
     losses: list[float] = []
     states: list[dict[str, Tensor]] = []
 
-    class Keep(pl.Callback):
+    class KeepStates(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             losses.append(module.metrics["val/loss"])
             states.append({name: tensor.clone() for name, tensor in module.fit.model.state_dict().items()})
 
-    trainer = make_trainer(CPU | {"max_epochs": 25}, [Keep()])
+    trainer = make_trainer(CPU | {"max_epochs": 25}, [KeepStates()])
     trainer.fit(module, data.train_dataloader(), data.val_dataloader())
     best = losses.index(min(losses))
     assert best < 24, "the last epoch should not be the best one here"
@@ -202,13 +204,13 @@ def test_best_weights_come_back(data: Digits) -> None:
 def test_evaluation_is_in_eval_mode_and_training_is_not(data: Digits) -> None:
     modes: dict[str, set[bool]] = {"train": set(), "eval": set()}
 
-    class Spy(nn.Module):
+    class RecordMode(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
             modes["train" if torch.is_grad_enabled() else "eval"].add(self.training)
             return inputs
 
     module = new_module()
-    module.fit.model.append(Spy())  # type: ignore[operator]
+    module.fit.model.append(RecordMode())  # type: ignore[operator]
     train(module, data)
     assert modes == {"train": {True}, "eval": {False}}
 

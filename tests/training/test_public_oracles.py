@@ -1,4 +1,4 @@
-"""Whole tracked runs against exact results: ridge, the lasso, and data from which nothing can be learnt."""
+"""Tracked runs compared with reference results: ridge, the lasso, and data without signal."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ LINEAR = (
     [{"l2.strength": 0.5}, {"l1.strength": 0.2}, {"elastic_net.l1": 0.2, "elastic_net.l2": 0.3}],
     ids=["ridge", "lasso", "elastic net"],
 )
-def test_a_full_batch_linear_run_is_scikit_learns(
+def test_a_full_batch_linear_run_equals_scikit_learn(
     compose_cfg: Compose, store_uri: str, strengths: dict[str, float]
 ) -> None:
     name = next(iter(strengths)).partition(".")[0]
@@ -42,21 +42,21 @@ def test_a_full_batch_linear_run_is_scikit_learns(
     weights = load_file(artifact(MlflowClient(store_uri), result.run_id, "weights/last.safetensors"))
     data = build_data(cfg)
     rows, targets = data.train.inputs.double().numpy(), data.train.targets.double().numpy()
-    # Our loss is the mean square; Ridge's the sum of squares, that of the others half of the mean.
+    # The loss of a run is the mean squared error; that of Ridge is the sum, that of ElasticNet half the mean.
     l1, l2 = strengths.get("l1.strength", strengths.get("elastic_net.l1", 0.0)), strengths.get("elastic_net.l2", 0.0)
-    exact = (
+    reference = (
         Ridge(len(rows) * strengths["l2.strength"] / 2)
         if name == "l2"
-        else ElasticNet((l1 + l2) / 2, l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=100_000)  # l2 = 0: the Lasso
+        else ElasticNet((l1 + l2) / 2, l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=100_000)  # l2 = 0: lasso
     )
-    exact.fit(rows, targets)
-    ours = weights["output.weight"][0]
-    np.testing.assert_allclose(ours, exact.coef_, atol=1e-6)
-    np.testing.assert_allclose(weights["output.bias"][0], exact.intercept_, atol=1e-6)
-    assert list(ours == 0) == list(exact.coef_ == 0)
-    assert result.metrics["model/zero_fraction"] == pytest.approx(np.mean(exact.coef_ == 0))
+    reference.fit(rows, targets)
+    coefficients = weights["output.weight"][0]
+    np.testing.assert_allclose(coefficients, reference.coef_, atol=1e-6)
+    np.testing.assert_allclose(weights["output.bias"][0], reference.intercept_, atol=1e-6)
+    assert list(coefficients == 0) == list(reference.coef_ == 0)
+    assert result.metrics["model/zero_fraction"] == pytest.approx(np.mean(reference.coef_ == 0))
     if name != "l2":
-        assert 0 < (ours == 0).sum() < len(ours)
+        assert 0 < (coefficients == 0).sum() < len(coefficients)
 
 
 @pytest.mark.slow
@@ -66,6 +66,6 @@ def test_nothing_is_learnt_from_noise(compose_cfg: Compose, store_uri: str) -> N
 
     none = mse("experiment=seed_l2", "regularizer=none")
     assert 3 < none < 8
-    assert mse("experiment=seed_l2") == pytest.approx(none, rel=0.15)  # the article's strength does nothing
+    assert mse("experiment=seed_l2") == pytest.approx(none, rel=0.15)  # the published strength has no effect
     assert mse("experiment=seed_l2", "regularizer.l2.strength=0.6") == pytest.approx(1.0, abs=0.03)
-    assert 1.2 < mse("experiment=seed_dropout") < 1.85  # 2 and more where eval mode is forgotten
+    assert 1.2 < mse("experiment=seed_dropout") < 1.85  # at least 2 without eval mode

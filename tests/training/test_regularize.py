@@ -1,4 +1,4 @@
-"""Regularizers on a LightningModule that knows nothing of them, against the same by hand and in reglab's own module."""
+"""`Regularize` on a user-written LightningModule, compared with losses and updates written by hand."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,8 +18,8 @@ from reglab.regularizers.ema import EMA
 from reglab.schema.errors import ConfigError
 
 
-class Foreign(pl.LightningModule):
-    """Somebody's module; `strength` is an L2 penalty that they wrote into their own loss."""
+class UserModule(pl.LightningModule):
+    """User-written module; `strength` is the factor of an L2 penalty in its training step."""
 
     def __init__(self, strength: float = 0.0, optimizer: str = "SGD", through: str = "net", **keys: Any) -> None:
         super().__init__()
@@ -41,10 +41,12 @@ class Foreign(pl.LightningModule):
         return [optimizer], [{"scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9), "interval": "step"}]
 
 
-def trained(module: Foreign, regularizers: Iterable[Regularizer] = (), name: str = "", **settings: Any) -> Foreign:
+def trained(
+    module: UserModule, regularizers: Iterable[Regularizer] = (), name: str = "", **settings: Any
+) -> UserModule:
     generator = torch.Generator().manual_seed(1)
     data = TensorDataset(torch.randn(40, 6, generator=generator), torch.randint(3, (40,), generator=generator))
-    others = settings.pop("callbacks", [])
+    more_callbacks = settings.pop("callbacks", [])
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=2,
@@ -52,14 +54,14 @@ def trained(module: Foreign, regularizers: Iterable[Regularizer] = (), name: str
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[Regularize(regularizers, name), *others],
+        callbacks=[Regularize(regularizers, name), *more_callbacks],
         **settings,
     )
     trainer.fit(module, DataLoader(data, batch_size=10))
     return module
 
 
-def weights(module: Foreign) -> list[Tensor]:
+def weights(module: UserModule) -> list[Tensor]:
     return [p.detach() for p in module.parameters()]
 
 
@@ -73,52 +75,54 @@ def weights(module: Foreign) -> list[Tensor]:
     ],
     ids=["plain", "accumulated", "clipped", "both"],
 )
-def test_a_penalty_is_that_of_a_loss_that_holds_it(settings: dict[str, Any]) -> None:
-    ours = trained(Foreign(), [L2(strength=0.5)], **settings)
-    theirs = trained(Foreign(strength=0.5), **settings)
-    for a, b in zip(weights(ours), weights(theirs), strict=True):
+def test_a_penalty_equals_one_written_into_the_loss(settings: dict[str, Any]) -> None:
+    regularized = trained(UserModule(), [L2(strength=0.5)], **settings)
+    penalized = trained(UserModule(strength=0.5), **settings)
+    for a, b in zip(weights(regularized), weights(penalized), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
-    assert not torch.equal(weights(ours)[0], weights(trained(Foreign(), **settings))[0])
+    assert not torch.equal(weights(regularized)[0], weights(trained(UserModule(), **settings))[0])
 
 
-@pytest.mark.parametrize("accumulated", [1, 2])
-def test_decay_acts_once_a_step_at_the_rate_of_that_step(accumulated: int) -> None:
-    class Flat(Foreign):
+@pytest.mark.parametrize("window", [1, 2])
+def test_decay_acts_once_a_step_at_the_rate_of_that_step(window: int) -> None:
+    class ConstantLoss(UserModule):
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             return (self.net(batch[0]) * 0).sum()
 
-    start = weights(Foreign())
+    start = weights(UserModule())
     for a, b in zip(
-        weights(trained(Flat(), [WeightDecay(strength=0.5)], accumulate_grad_batches=accumulated)), start, strict=True
+        weights(trained(ConstantLoss(), [WeightDecay(strength=0.5)], accumulate_grad_batches=window)),
+        start,
+        strict=True,
     ):
         factor = 1.0
-        steps = 2 * 4 // accumulated
+        steps = 2 * 4 // window
         for step in range(steps if a.ndim > 1 else 0):
             factor *= 1 - 0.1 * 0.9**step * 0.5
         torch.testing.assert_close(a, b * factor, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("accumulated", [1, 2])
-def test_proximal_steps_and_projections_come_after_the_optimizer(accumulated: int) -> None:
-    module = trained(Foreign(), [MaxNorm(max_norm=0.3), L1(strength=0.3)], accumulate_grad_batches=accumulated)
+@pytest.mark.parametrize("window", [1, 2])
+def test_proximal_steps_and_projections_come_after_the_optimizer(window: int) -> None:
+    module = trained(UserModule(), [MaxNorm(max_norm=0.3), L1(strength=0.3)], accumulate_grad_batches=window)
     for weight in weights(module)[::2]:
         assert (weight == 0).any()
         assert weight.norm(dim=1).max() <= 0.3 + 1e-6
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    module = trained(Foreign(), [Dropout(p=0.5)])
-    assert not torch.equal(weights(module)[0], weights(trained(Foreign()))[0])
+def test_dropout_acts_in_training_only() -> None:
+    module = trained(UserModule(), [Dropout(p=0.5)])
+    assert not torch.equal(weights(module)[0], weights(trained(UserModule()))[0])
     inputs = torch.randn(5, 6)
-    plain = Foreign()
-    plain.load_state_dict(module.state_dict())  # the keys are the module's own
+    plain = UserModule()
+    plain.load_state_dict(module.state_dict())  # no hook adds keys
     assert torch.equal(module.eval()(inputs), plain.eval()(inputs))
 
 
 def test_sam_takes_two_passes() -> None:
     calls = 0
 
-    class Counted(Foreign):
+    class Counted(UserModule):
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             nonlocal calls
             calls += 1
@@ -126,7 +130,7 @@ def test_sam_takes_two_passes() -> None:
 
         def on_train_batch_start(self, batch: Any, index: int) -> None:
             nonlocal calls
-            calls *= self.global_step > 0  # those before measured its effect
+            calls *= self.global_step > 0  # do not count passes that measured the effects
 
     trained(Counted(), [SAM(rho=0.05)])
     assert calls == 2 * 4 * 2
@@ -145,15 +149,15 @@ def test_sam_takes_two_passes() -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_what_needs_more_than_a_callback_has_is_refused(method: Regularizer, reason: str) -> None:
+def test_methods_that_cannot_work_as_a_callback_are_refused(method: Regularizer, reason: str) -> None:
     with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: cannot work as a callback, because {reason}"):
-        trained(Foreign(), [method])
+        trained(UserModule(), [method])
 
 
-def test_calls_of_the_module_or_of_a_part_that_is_named_are_enough() -> None:
-    plain = weights(trained(Foreign()))[0]
-    assert not torch.equal(weights(trained(Foreign(), [DropConnect(p=0.5)], "net"))[0], plain)
-    assert not torch.equal(weights(trained(Foreign(through="self"), [DropConnect(p=0.5)]))[0], plain)
+def test_methods_act_on_calls_of_the_module_or_of_a_named_part() -> None:
+    plain = weights(trained(UserModule()))[0]
+    assert not torch.equal(weights(trained(UserModule(), [DropConnect(p=0.5)], "net"))[0], plain)
+    assert not torch.equal(weights(trained(UserModule(through="self"), [DropConnect(p=0.5)]))[0], plain)
 
 
 def test_names_of_the_package() -> None:

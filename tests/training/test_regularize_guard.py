@@ -1,4 +1,4 @@
-"""Regularizers on a LightningModule: modes that come back, effects that are measured without a trace."""
+"""`Regularize` on a LightningModule: restored modes, and effect measurements without side effects."""
 
 import threading
 import warnings
@@ -21,7 +21,7 @@ from tests.errors import config_error
 
 
 class Logging(pl.LightningModule):
-    """Somebody's module with batch normalization, dropout, a metric, logs and a list of its own."""
+    """User-written module with batch normalization, dropout, a metric, logs and a list of losses."""
 
     def __init__(self, functional: bool = False, returns: str = "tensor") -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Logging(pl.LightningModule):
 
     def training_step(self, batch: list[Tensor], index: int) -> Any:
         self.modes.append([name for name, _ in parts_in_eval(self.net)])
-        hidden = self.net[:3](batch[0].sub_(0.1))  # in place, as people normalize
+        hidden = self.net[:3](batch[0].sub_(0.1))  # in place, as in common normalization code
         outputs = self.net[4](F.relu(hidden) if self.functional else self.net[3](hidden))
         loss = F.cross_entropy(outputs, batch[1])
         self.losses.append(float(loss.detach()))
@@ -72,7 +72,7 @@ def fitted(module: Logging, methods: list[Regularizer], name: str = "net", **set
     ],
     ids=["plain", "accumulated", "mixed", "bfloat16"],
 )
-def test_training_goes_on_as_if_nothing_had_been_measured(
+def test_effect_measurements_do_not_change_training(
     methods: list[Regularizer], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured, other = Logging(), Logging(returns="dict")
@@ -105,15 +105,15 @@ def test_layers_left_in_eval_mode_on_purpose_are_named() -> None:
     assert [name for name, _ in parts_in_eval(module)] == ["net.3.0"]
 
 
-@pytest.mark.filterwarnings("ignore:Found")  # Lightning's own, on modules in eval mode
-def test_a_loaded_network_trains_and_gets_its_modes_back() -> None:
+@pytest.mark.filterwarnings("ignore:Found")  # Lightning's warning about modules in eval mode
+def test_a_loaded_network_trains_and_its_modes_are_restored() -> None:
     module = Logging()
     module.net.eval()
     module.net[1].requires_grad_(False)
-    with warnings.catch_warnings(record=True) as given:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted(module, [Dropout(p=0.5)])
-    assert any("eval mode" in str(warning.message) and "Regularize" in str(warning.message) for warning in given)
+    assert any("eval mode" in str(warning.message) and "Regularize" in str(warning.message) for warning in caught)
     assert module.modes[-1] == ["1"]
     assert [name for name, _ in parts_in_eval(module)] == ["net"]
     assert module.net[1].running_mean is not None
@@ -136,7 +136,7 @@ def test_a_teacher_stays_in_eval_mode() -> None:
             return torch.optim.SGD(self.net.parameters(), lr=0.1)
 
     module = Distilled()
-    assert warned(module, [L2(strength=0.1)], "")[0] == []
+    assert train_and_warn(module, [L2(strength=0.1)], "")[0] == []
     assert torch.equal(module.teacher[1].running_mean, torch.zeros(8))
     assert [name for name, _ in parts_in_eval(module)] == ["teacher"]
 
@@ -154,12 +154,12 @@ def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
 
 
 @pytest.mark.parametrize("noisy", [False, True])
-def test_noise_in_evaluation_is_warned_of(noisy: bool) -> None:
+def test_noise_in_evaluation_gives_a_warning(noisy: bool) -> None:
     class Sampling(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:
             return F.dropout(super().forward(x), 0.2, training=noisy or self.training)
 
-    class Whole(Logging):
+    class SamplingModule(Logging):
         def __init__(self) -> None:
             super().__init__()
             self.net[4] = Sampling(8, 3)
@@ -168,21 +168,21 @@ def test_noise_in_evaluation_is_warned_of(noisy: bool) -> None:
             return F.cross_entropy(self.net(batch[0]), batch[1])
 
     for name in ("", "net"):
-        with warnings.catch_warnings(record=True) as given:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            fitted(Whole(), [L2(strength=0.1)], name)
-        assert any("random outputs in eval mode" in str(warning.message) for warning in given) is noisy
+            fitted(SamplingModule(), [L2(strength=0.1)], name)
+        assert any("random outputs in eval mode" in str(warning.message) for warning in caught) is noisy
 
 
 class Skipping(Logging):
-    """The first batch is skipped."""
+    """Skip the first batch."""
 
     def training_step(self, batch: list[Tensor], index: int) -> Any:
         return None if index == 0 else super().training_step(batch, index)
 
 
 class SkippingWhole(Skipping):
-    """Calls itself, so that methods which act on calls of the whole module find none in the first batch."""
+    """Skip the first batch, and call the whole module in every other one."""
 
     def training_step(self, batch: list[Tensor], index: int) -> Any:
         return None if index == 0 else F.cross_entropy(self(batch[0]), batch[1])
@@ -204,7 +204,7 @@ class Iterated(Logging):
 
 
 class Embedded(Logging):
-    """The batch comes to the step with a graph."""
+    """Pass batches with an autograd graph to the training step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,14 +215,14 @@ class Embedded(Logging):
 
 
 class Locked(Logging):
-    """The batch holds what cannot be copied."""
+    """Pass batches with an object that cannot be copied to the training step."""
 
     def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Any]:
         return [*batch, threading.Lock()]
 
 
 class Bags(Logging):
-    """Sparse gradients."""
+    """Network with sparse gradients in its first layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,12 +235,12 @@ class Bags(Logging):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def warned(module: Logging, methods: list[Regularizer], name: str = "net") -> tuple[list[str], pl.Trainer]:
-    """Warnings of Regularize in a training that comes to its end."""
-    with warnings.catch_warnings(record=True) as given:
+def train_and_warn(module: Logging, methods: list[Regularizer], name: str = "net") -> tuple[list[str], pl.Trainer]:
+    """Train to the end and return the warnings of `Regularize` and the trainer."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer = fitted(module, methods, name)
-    return [str(warning.message) for warning in given if str(warning.message).startswith("Regularize:")], trainer
+    return [str(warning.message) for warning in caught if str(warning.message).startswith("Regularize:")], trainer
 
 
 @pytest.mark.slow
@@ -255,35 +255,35 @@ def warned(module: Logging, methods: list[Regularizer], name: str = "net") -> tu
         (Bags, None),
     ],
 )
-def test_what_lightning_trains_is_trained(kind: type[Logging], reason: str | None) -> None:
+def test_every_module_that_lightning_trains_is_trained(kind: type[Logging], reason: str | None) -> None:
     module = kind()
     start = [value.clone() for value in module.parameters()]
-    messages, trainer = warned(module, [L2(strength=0.1), MaxNorm(max_norm=1.0)])
+    messages, trainer = train_and_warn(module, [L2(strength=0.1), MaxNorm(max_norm=1.0)])
     assert trainer.global_step == 8
     assert all(not torch.equal(value, before) for value, before in zip(module.parameters(), start, strict=True))
     assert len(messages) == (reason is not None)
     assert all("not measured" in message and str(reason) in message for message in messages)
-    assert len(module.losses) == {Skipping: 6, Bags: 0}.get(kind, 8)  # none of measured steps
+    assert len(module.losses) == {Skipping: 6, Bags: 0}.get(kind, 8)  # without measured steps
 
 
-def test_an_error_in_the_step_is_the_one_of_training() -> None:
+def test_errors_of_training_steps_are_passed_on() -> None:
     class Broken(Logging):
         def training_step(self, batch: list[Tensor], index: int) -> Any:
             return super().training_step([batch[0][:, 1:], batch[1]], index)
 
-    with warnings.catch_warnings(record=True) as given:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
             fitted(Broken(), [Dropout(p=0.5)])
-    assert any("not measured" in str(warning.message) for warning in given)
+    assert any("not measured" in str(warning.message) for warning in caught)
 
 
-def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
+def test_a_module_set_to_eval_after_the_measurement_gives_a_warning() -> None:
     class Frozen(Logging):
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
             self.net.eval()
 
-    messages, _ = warned(Frozen(), [Dropout(p=0.5), L2(strength=0.1)])
+    messages, _ = train_and_warn(Frozen(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == 1
     assert "dropout: no effect in batch 0 of epoch 0," in messages[0]
 
@@ -291,16 +291,16 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
             self.net.train(batch_idx < 2)
 
-    messages, _ = warned(Later(), [Dropout(p=0.5), L2(strength=0.1)])
+    messages, _ = train_and_warn(Later(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == 1
     assert "dropout: no effect in batch 2 of epoch 0," in messages[0]
     module = Logging()
-    assert warned(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
+    assert train_and_warn(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
     assert not any(part._forward_pre_hooks for part in module.modules())
 
 
 @pytest.mark.parametrize("ignores", [True, False])
-def test_a_method_that_acts_in_validation_is_warned_of(ignores: bool) -> None:
+def test_a_method_that_acts_in_validation_gives_a_warning(ignores: bool) -> None:
     class Always(Logging):
         def train(self, mode: bool = True) -> Any:
             return super().train(mode or ignores)
@@ -311,7 +311,7 @@ def test_a_method_that_acts_in_validation_is_warned_of(ignores: bool) -> None:
         def val_dataloader(self) -> Any:
             return DataLoader(TensorDataset(torch.zeros(4, 6), torch.zeros(4)), batch_size=2)
 
-    messages, _ = warned(Always(), [Dropout(p=0.5), L2(strength=0.1)])
+    messages, _ = train_and_warn(Always(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == ignores
     assert all("validation batch 0 of epoch 0" in message for message in messages)
 
@@ -322,7 +322,7 @@ def replace_activation(module: Logging, epoch: int, index: int) -> None:
 
 
 def stop_calling(module: Logging, epoch: int, index: int) -> None:
-    module.functional = (epoch, index) == (0, 2)  # and calls it again: one warning
+    module.functional = (epoch, index) == (0, 2)  # called again in later batches: one warning
 
 
 def replace_layer(module: Logging, epoch: int, index: int) -> None:
@@ -338,12 +338,12 @@ def replace_layer(module: Logging, epoch: int, index: int) -> None:
         (replace_layer, ["l2: ", " 4.weight in batch 0 of epoch 1", "optimizer"]),
     ],
 )
-def test_what_is_replaced_or_no_longer_called_in_training_is_warned_of(change: Any, words: list[str]) -> None:
+def test_modules_replaced_or_no_longer_called_in_training_give_a_warning(change: Any, words: list[str]) -> None:
     class Changing(Logging):
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
             change(self, self.current_epoch, batch_idx)
 
-    messages, trainer = warned(Changing(), [Dropout(p=0.5), L2(strength=0.1)])
+    messages, trainer = train_and_warn(Changing(), [Dropout(p=0.5), L2(strength=0.1)])
     assert trainer.global_step == 8
     assert len(messages) == 1
     assert all(word in messages[0] for word in words)
@@ -354,22 +354,22 @@ def test_weights_that_the_optimizer_is_given_later_are_penalized() -> None:
         def on_train_epoch_start(self) -> None:
             if self.current_epoch == 1:
                 torch.manual_seed(0)
-                self.net.add_module("spare", nn.Linear(2, 2))  # has no gradient but that of the penalty
+                self.net.add_module("spare", nn.Linear(2, 2))  # gets gradients from the penalty only
                 self.start = self.net.spare.weight.detach().clone()
                 self.trainer.optimizers[0].add_param_group({"params": [*self.net.spare.parameters()]})
 
     module = Growing()
-    assert warned(module, [L2(strength=0.1)])[0] == []
+    assert train_and_warn(module, [L2(strength=0.1)])[0] == []
     assert module.net.spare.weight.norm() < module.start.norm()
 
 
-def test_a_module_that_is_not_there_is_refused_by_name() -> None:
+def test_a_missing_module_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"^module=nt: no such module; did you mean net"):
         fitted(Logging(), [Dropout(p=0.5)], "nt")
 
 
-def test_a_skipped_first_batch_is_no_missing_call_of_the_module() -> None:
-    messages, trainer = warned(SkippingWhole(), [DropConnect(p=0.5)], "")
+def test_a_skipped_first_batch_does_not_count_as_a_missing_call() -> None:
+    messages, trainer = train_and_warn(SkippingWhole(), [DropConnect(p=0.5)], "")
     assert trainer.global_step == 8
     assert messages == []
 
@@ -389,12 +389,12 @@ def test_a_later_batch_is_measured_where_the_first_has_no_loss() -> None:
         def training_step(self, batch: list[Tensor], index: int) -> Any:
             return None
 
-    messages, _ = warned(Never(), [Dropout(p=0.5)])
+    messages, _ = train_and_warn(Never(), [Dropout(p=0.5)])
     assert ["not measured" in message for message in messages] == [True]
 
 
 class Sparse(Bags):
-    """Nothing but sparse gradients."""
+    """Network with sparse gradients only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -407,7 +407,7 @@ class Sparse(Bags):
 def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients() -> None:
     with config_error("regularizer=l2: dense gradients ... SparseAdam"):
         fitted(Sparse(), [L2(strength=0.1)])
-    assert warned(Sparse(), [MaxNorm(max_norm=0.1)])[0] == []
+    assert train_and_warn(Sparse(), [MaxNorm(max_norm=0.1)])[0] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `Regularize` leaves behind, and how a training under it is resumed."""
+"""`Regularize`: removed hooks, resumed training and refused arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from reglab import L1, L2SP, SAM, DropConnect, Dropout, Lookahead, MaxNorm, Orth
 from reglab.regularizers import ElasticNet, NuclearNorm, Regularizer, SpectralNorm
 from reglab.schema.errors import ConfigError
 from tests.errors import config_error
-from tests.training.test_regularize import Foreign, trained, weights
+from tests.training.test_regularize import UserModule, trained, weights
 
 
 def fitted(
-    module: Foreign, regularizers: list[Regularizer], epochs: int, checkpoint: str | None = None, **settings: Any
+    module: UserModule, regularizers: list[Regularizer], epochs: int, checkpoint: str | None = None, **settings: Any
 ) -> pl.Trainer:
     generator = torch.Generator().manual_seed(1)
     data = TensorDataset(torch.randn(40, 6, generator=generator), torch.randint(3, (40,), generator=generator))
@@ -36,37 +36,37 @@ def fitted(
     return trainer
 
 
-def hooks(module: nn.Module) -> int:
+def count_hooks(module: nn.Module) -> int:
     return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules())
 
 
-def test_hooks_are_gone_when_training_is_over() -> None:
-    module = Foreign(through="self")
+def test_hooks_are_removed_after_training() -> None:
+    module = UserModule(through="self")
     trained(module, [Dropout(p=0.5), DropConnect(p=0.1)])
-    assert hooks(module) == 0
-    once = [parameter.clone() for parameter in weights(module)]
-    again = Foreign(through="self")
-    again.load_state_dict(module.state_dict())
-    for one in (module, again):
-        trained(one)  # the one that had dropout has none any more
-    assert not torch.equal(weights(module)[0], once[0])
-    assert all(torch.equal(a, b) for a, b in zip(weights(module), weights(again), strict=True))
+    assert count_hooks(module) == 0
+    first = [parameter.clone() for parameter in weights(module)]
+    reloaded = UserModule(through="self")
+    reloaded.load_state_dict(module.state_dict())
+    for net in (module, reloaded):
+        trained(net)  # without dropout in both
+    assert not torch.equal(weights(module)[0], first[0])
+    assert all(torch.equal(a, b) for a, b in zip(weights(module), weights(reloaded), strict=True))
 
 
-def test_they_are_gone_after_an_error() -> None:
-    class Failing(Foreign):
+def test_hooks_are_removed_after_an_error() -> None:
+    class Failing(UserModule):
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             raise RuntimeError("no")
 
     module = Failing()
     with pytest.raises(RuntimeError, match="no"):
         trained(module, [Dropout(p=0.5)])
-    assert hooks(module) == 0
+    assert count_hooks(module) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("make", "accumulated"),
+    ("make", "window"),
     [
         (lambda: L2SP(strength=1.0), 1),
         (lambda: Lookahead(alpha=0.5, k=3), 1),
@@ -78,17 +78,17 @@ def test_they_are_gone_after_an_error() -> None:
     ],
     ids=["l2_sp", "lookahead", "spectral_norm", "sam", "weight_decay", "accumulated", "short window"],
 )
-def test_a_resumed_training_is_the_uninterrupted_one(make: Any, accumulated: int, tmp_path: Path) -> None:
+def test_a_resumed_training_equals_the_uninterrupted_one(make: Any, window: int, tmp_path: Path) -> None:
     first = str(tmp_path / "first.ckpt")
-    fitted(Foreign(), [make()], 2, accumulate_grad_batches=accumulated).save_checkpoint(first)
-    whole, resumed = Foreign(), Foreign()
-    fitted(whole, [make()], 5, accumulate_grad_batches=accumulated)
-    fitted(resumed, [make()], 5, first, accumulate_grad_batches=accumulated)
-    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+    fitted(UserModule(), [make()], 2, accumulate_grad_batches=window).save_checkpoint(first)
+    uninterrupted, resumed = UserModule(), UserModule()
+    fitted(uninterrupted, [make()], 5, accumulate_grad_batches=window)
+    fitted(resumed, [make()], 5, first, accumulate_grad_batches=window)
+    assert all(torch.equal(a, b) for a, b in zip(weights(uninterrupted), weights(resumed), strict=True))
 
 
-def test_what_is_thawed_later_is_pulled_to_where_it_began() -> None:
-    class Thawing(Foreign):
+def test_weights_unfrozen_later_are_pulled_to_their_initial_values() -> None:
+    class Unfreezing(UserModule):
         def __init__(self) -> None:
             super().__init__()
             self.net[0].requires_grad_(False)
@@ -99,15 +99,15 @@ def test_what_is_thawed_later_is_pulled_to_where_it_began() -> None:
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             return self.net(batch[0]).sum() * 0
 
-    start, module = weights(Foreign()), Thawing()
+    start, module = weights(UserModule()), Unfreezing()
     fitted(module, [L2SP(strength=1.0)], 3)
     assert all(torch.equal(a, b) for a, b in zip(weights(module), start, strict=True))
 
 
-def test_both_passes_of_sam_see_the_same_masks() -> None:
+def test_both_passes_of_sam_have_the_same_masks() -> None:
     seen: list[Tensor] = []
 
-    class Watching(Foreign):
+    class RecordMasks(UserModule):
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             hidden = self.net[1](self.net[0](batch[0]))
             seen.append(hidden == 0)
@@ -115,17 +115,17 @@ def test_both_passes_of_sam_see_the_same_masks() -> None:
 
         def on_train_batch_start(self, batch: Any, index: int) -> None:
             if self.global_step == 0:
-                seen.clear()  # passes that measured the effects
+                seen.clear()  # remove the passes that measured the effects
 
-    fitted(Watching(), [SAM(rho=1e-8), Dropout(p=0.5)], 1)
+    fitted(RecordMasks(), [SAM(rho=1e-8), Dropout(p=0.5)], 1)
     assert len(seen) == 8
     for first, second in zip(seen[::2], seen[1::2], strict=True):
         assert torch.equal(first, second)
     assert not torch.equal(seen[0], seen[2])
 
 
-def test_weights_that_the_optimizer_was_not_given_are_left_alone() -> None:
-    module = Foreign()
+def test_weights_outside_the_optimizer_do_not_change() -> None:
+    module = UserModule()
     start = [weight.clone() for weight in weights(module)]
     module.make = lambda: torch.optim.SGD(module.net[2].parameters(), lr=0.1)
     trained(module, [L1(strength=0.5), MaxNorm(max_norm=0.1), L2SP(strength=1.0)])
@@ -133,27 +133,27 @@ def test_weights_that_the_optimizer_was_not_given_are_left_alone() -> None:
     assert not torch.equal(weights(module)[2], start[2])
 
 
-def test_a_large_penalty_is_still_a_penalty() -> None:
-    class Wide(Foreign):
+def test_a_large_penalty_is_accepted() -> None:
+    class Wide(UserModule):
         def __init__(self) -> None:
             super().__init__()
             self.table = nn.Embedding(5000, 64)
 
     module = Wide()
     module.make = lambda: torch.optim.SGD(module.parameters(), lr=1e-12)
-    trained(module, [Orthogonal(strength=1e-3)])  # and is not refused
+    trained(module, [Orthogonal(strength=1e-3)])
     penalty = Orthogonal(strength=1e-3)
     assert penalty.penalty(penalty.weights(module)) > 1e5
 
 
-def test_dropout_leaves_the_output_of_the_net_alone() -> None:
+def test_dropout_does_not_act_on_the_output_of_the_net() -> None:
     seen: list[Tensor] = []
 
-    class Positive(Foreign):
+    class Positive(UserModule):
         def __init__(self) -> None:
             super().__init__()
             self.net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softplus())
-            self.loss = nn.Sequential(nn.LogSoftmax(-1))  # beside the net, without weights
+            self.loss = nn.Sequential(nn.LogSoftmax(-1))  # outside of the net, without weights
 
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             seen.append(self.net(batch[0]))
@@ -195,21 +195,21 @@ def test_arguments_of_other_types_are_refused_by_name(methods: Any, module: Any,
 
 
 def test_two_callbacks_are_refused() -> None:
-    module = Foreign()
+    module = UserModule()
     with pytest.raises(ConfigError, match=r"^Regularize: is in callbacks twice"):
         trained(module, [Dropout(p=0.5)], callbacks=[Regularize([L1(strength=0.1)], "net")])
-    assert hooks(module) == 0
+    assert count_hooks(module) == 0
 
 
 @pytest.mark.slow
-def test_a_net_that_was_compiled_and_called_before_has_dropout() -> None:
-    class Compiled(Foreign):
+def test_dropout_acts_on_a_net_compiled_and_called_before() -> None:
+    class Compiled(UserModule):
         def __init__(self) -> None:
             super().__init__()
             self.net = torch.compile(self.net, backend="eager")
             self.net(torch.zeros(2, 6))
 
-    compiled, plain = Compiled(), Foreign()
+    compiled, plain = Compiled(), UserModule()
     for module in (compiled, plain):
         torch.manual_seed(7)
         trained(module, [Dropout(p=0.5)])

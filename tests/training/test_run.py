@@ -1,4 +1,4 @@
-"""Runs through the public path, against figures recomputed by hand from what was tracked."""
+"""Tracked runs: metrics recomputed from saved weights, tags, artifacts, divergence and failures."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def artifact(client: MlflowClient, run_id: str, path: str) -> Path:
 
 
 @pytest.mark.slow
-def test_test_figures_are_those_of_the_best_weights(compose_cfg: Compose, client: MlflowClient) -> None:
+def test_test_metrics_are_those_of_the_best_weights(compose_cfg: Compose, client: MlflowClient) -> None:
     cfg = compose_cfg(
         *SMALL, "regularizer=dropout", "data.label_noise=0.2", "trainer.max_epochs=8", "optimizer.lr=0.03"
     )
@@ -43,7 +43,7 @@ def test_test_figures_are_those_of_the_best_weights(compose_cfg: Compose, client
     data = build_data(cfg)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
     state = load_file(artifact(client, result.run_id, "weights/best.safetensors"))
-    # The saved weights need no reglab: they are those of a plain network.
+    # The saved weights load into a plain torch network.
     net.load_state_dict(_renamed(state))
     with torch.no_grad():
         logits = net(data.test.inputs)
@@ -63,7 +63,7 @@ def test_test_figures_are_those_of_the_best_weights(compose_cfg: Compose, client
     assert min(history.values()) == pytest.approx(best, rel=1e-5) == pytest.approx(tracked["best/val/loss"], rel=1e-5)
     epoch = min(history, key=history.__getitem__)
     train_history = {m.step: m.value for m in client.get_metric_history(result.run_id, "train/loss")}
-    assert train_history[epoch] == pytest.approx(train_loss, rel=1e-4)  # in eval mode, though dropout trains
+    assert train_history[epoch] == pytest.approx(train_loss, rel=1e-4)  # evaluated without dropout
 
 
 def _renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -71,7 +71,7 @@ def _renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {f"{names[key.split('.')[0]]}.{key.split('.')[1]}": tensor for key, tensor in state.items()}
 
 
-def test_last_weights_are_the_last_ones(compose_cfg: Compose, client: MlflowClient) -> None:
+def test_last_weights_are_those_of_the_last_step(compose_cfg: Compose, client: MlflowClient) -> None:
     result = run(compose_cfg(*SMALL))
     cfg = compose_cfg(*SMALL)
     data = build_data(cfg)
@@ -83,7 +83,7 @@ def test_last_weights_are_the_last_ones(compose_cfg: Compose, client: MlflowClie
     assert (last.step, last.value) == (3, pytest.approx(loss.item(), rel=1e-5))
 
 
-def test_regression_is_measured_in_the_targets_own_units(compose_cfg: Compose, client: MlflowClient) -> None:
+def test_regression_metrics_are_in_the_units_of_the_target(compose_cfg: Compose, client: MlflowClient) -> None:
     cfg = compose_cfg("data=diabetes", "model=linear", "trainer.max_epochs=30", "optimizer.lr=0.01")
     result = run(cfg)
     tracked = client.get_run(result.run_id).data.metrics
@@ -142,21 +142,21 @@ def test_tags_params_and_artifacts_of_the_contract(compose_cfg: Compose, client:
 
 
 @pytest.mark.slow
-def test_for_one_seed_all_strategies_start_alike(compose_cfg: Compose, client: MlflowClient) -> None:
-    def proof(*overrides: str) -> tuple[str, ...]:
+def test_strategies_with_one_seed_share_split_weights_and_order(compose_cfg: Compose, client: MlflowClient) -> None:
+    def identity_hashes(*overrides: str) -> tuple[str, ...]:
         tags = client.get_run(run(compose_cfg("trainer=fast", *overrides)).run_id).data.tags
         return tuple(tags[name] for name in ("split_hash", "init_hash", "order_hash"))
 
-    none = proof("regularizer=none", "data.label_noise=0.1")
-    assert proof("regularizer=[dropout,l2,max_norm]", "data.label_noise=0.1") == none
-    other = proof("regularizer=none", "data.label_noise=0.1", "seed=1")
+    none = identity_hashes("regularizer=none", "data.label_noise=0.1")
+    assert identity_hashes("regularizer=[dropout,l2,max_norm]", "data.label_noise=0.1") == none
+    other = identity_hashes("regularizer=none", "data.label_noise=0.1", "seed=1")
     assert all(a != b for a, b in zip(none, other, strict=True))
-    fixed = proof("regularizer=none", "seed=1", "data.split_seed=0")
-    assert fixed[0] != none[0]  # the labels' noise follows the seed
+    fixed = identity_hashes("regularizer=none", "seed=1", "data.split_seed=0")
+    assert fixed[0] != none[0]  # label noise depends on the seed
     assert fixed[1] == other[1]
 
 
-def test_the_cell_names_strategy_data_model_and_axes(compose_cfg: Compose) -> None:
+def test_the_cell_tag_contains_strategy_data_model_and_axes(compose_cfg: Compose) -> None:
     cfg = compose_cfg("regularizer=[l1,dropout]", "data.label_noise=0.1", "data.train_size=50", "model=linear")
     head, *axes = tags(cfg)["cell"].split(", ")
     assert head == "dropout+l1 on digits linear"
@@ -209,7 +209,7 @@ def test_a_first_loss_that_is_not_finite_is_not_blamed_on_the_learning_rate(
     assert "optimizer.lr" in str(Diverged(1))
 
 
-def test_divergence_in_the_very_last_step_is_seen(compose_cfg: Compose, client: MlflowClient) -> None:
+def test_divergence_in_the_last_step_is_detected(compose_cfg: Compose, client: MlflowClient) -> None:
     keys = ("data.batch_size=null", "optimizer=sgd", "optimizer.lr=1e38", "trainer.max_epochs=1")
     with pytest.raises(Diverged) as caught:
         run(compose_cfg(*keys))
@@ -229,8 +229,8 @@ def test_the_penalty_of_every_epoch_is_tracked(compose_cfg: Compose, client: Mlf
 
 
 @pytest.mark.slow
-def test_what_methods_add_to_the_loss_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
-    """On full batches a step's loss holds the penalty that the evaluation before it saw."""
+def test_the_loss_added_by_methods_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
+    """With full batches, a step adds the penalty of the evaluation before it."""
 
     def history(name: str, *overrides: str) -> list[float]:
         result = run(compose_cfg(*SMALL, "data.batch_size=null", *overrides))
@@ -239,14 +239,14 @@ def test_what_methods_add_to_the_loss_is_tracked(compose_cfg: Compose, client: M
     added, penalty = (history(f"train/{name}", "regularizer=l2") for name in ("added_loss", "penalty"))
     assert added[1:] == pytest.approx(penalty[:-1], abs=1e-6)
     assert all(value > 0 for value in history("train/added_loss", "regularizer=activity_l1"))
-    assert history("train/added_loss", "regularizer=l1") == []  # its step comes after the optimizer
+    assert history("train/added_loss", "regularizer=l1") == []  # a proximal step, not a term of the loss
 
 
 @pytest.mark.slow
 def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, client: MlflowClient) -> None:
     one_left = ("data.train_size=65", "data.batch_size=64")
-    for fits in ("none", "layer"):
-        run(compose_cfg(*SMALL, *one_left, f"model.norm={fits}"))
+    for norm in ("none", "layer"):
+        run(compose_cfg(*SMALL, *one_left, f"model.norm={norm}"))
     run(compose_cfg(*one_left, "model=cnn", "model.norm=batch", "trainer.max_epochs=1"))
     with config_error("data.batch_size=64: 65 training rows"):
         run(compose_cfg(*SMALL, *one_left, "model.norm=batch"))
@@ -262,7 +262,7 @@ def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, clien
         (["model=linear", "regularizer=dropout"], "regularizer=dropout"),
     ],
 )
-def test_an_error_that_only_the_data_show_is_a_failed_run_with_the_reason(
+def test_an_error_that_depends_on_the_data_gives_a_failed_run_with_the_reason(
     compose_cfg: Compose, client: MlflowClient, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

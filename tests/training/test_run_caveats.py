@@ -1,3 +1,5 @@
+"""Caveats of a run: printed as notes and stored as tags."""
+
 import math
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ from tests.conftest import Compose
 
 
 class NotFinite(MLP):
-    """A network that gives NaN for one of 53 rows, which no other part of the data has, in evaluation."""
+    """MLP that returns NaN for one row of a batch of 53 in eval mode; only the test set has 53 rows."""
 
     def forward(self, x: Tensor) -> Tensor:
         outputs = super().forward(x)
@@ -47,7 +49,7 @@ class NotFinite(MLP):
         return outputs
 
 
-def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, store_uri: str) -> None:
+def test_test_metrics_that_are_not_finite_are_reported(compose_cfg: Compose, store_uri: str) -> None:
     keys = ["data=wine", "data.test_fraction=0.3", "model._target_=tests.training.test_run_caveats.NotFinite"]
     tracked = MlflowClient(store_uri).get_run(run(compose_cfg(*keys, "trainer.max_epochs=1")).run_id)
     assert tracked.data.tags["test_rows"] == "53"
@@ -111,7 +113,7 @@ def test_double_counting_is_printed_and_tagged(
 
 
 class Loaded(MLP):
-    """A network with dropout of its own, in eval mode as loaded ones are, a part of which is frozen there."""
+    """MLP in eval mode, as after loading, with a dropout layer and a frozen normalization layer."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **{**keys, "norm": "batch"})
@@ -126,11 +128,11 @@ def test_dropout_of_the_model_and_what_stays_in_eval_mode_are_reported(
     result = run(
         compose_cfg("trainer=fast", "regularizer=none", "model._target_=tests.training.test_run_caveats.Loaded")
     )
-    own, frozen = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"].split("; ")
-    assert own.endswith(": thin (p=0.1)")
-    assert "eval mode" in frozen
-    assert "norm" in frozen
-    assert capsys.readouterr().err == f"note: {own}\nnote: {frozen}\n"
+    dropout_caveat, frozen_caveat = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"].split("; ")
+    assert dropout_caveat.endswith(": thin (p=0.1)")
+    assert "eval mode" in frozen_caveat
+    assert "norm" in frozen_caveat
+    assert capsys.readouterr().err == f"note: {dropout_caveat}\nnote: {frozen_caveat}\n"
 
 
 def test_a_caveat_of_a_method_is_printed_and_tagged(
@@ -240,12 +242,12 @@ def test_an_average_in_the_last_epochs_is_tested(compose_cfg: Compose, store_uri
 
 
 @pytest.mark.slow
-def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_cfg: Compose, store_uri: str) -> None:
+def test_best_weights_from_before_the_averaging_are_tagged(compose_cfg: Compose, store_uri: str) -> None:
     keys = ("data.train_size=20", "data.label_noise=0.5", "data.batch_size=null", "trainer.max_epochs=100")
-    run_of = MlflowClient(store_uri).get_run(run(compose_cfg("regularizer=swa", "optimizer.lr=0.02", *keys)).run_id)
-    best = run_of.data.metrics["best/step"]
+    tracked = MlflowClient(store_uri).get_run(run(compose_cfg("regularizer=swa", "optimizer.lr=0.02", *keys)).run_id)
+    best = tracked.data.metrics["best/step"]
     assert 0 < best < 75
-    caveat = run_of.data.tags["not_averaged"]
+    caveat = tracked.data.tags["not_averaged"]
     assert f"after step {best:.0f}," in caveat
     assert caveat.endswith("began after step 75")
 
@@ -255,7 +257,7 @@ def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_
     [
         (Lookahead(alpha=0.5, k=6), 5, 1, False),
         (Lookahead(alpha=0.5, k=5), 5, 1, True),
-        (Lookahead(alpha=1.0, k=6), 5, 1, True),  # off, which another note reports
+        (Lookahead(alpha=1.0, k=6), 5, 1, True),  # at its off value, which another caveat reports
         (EarlyStopping(patience=3), 99, 4, False),
         (EarlyStopping(patience=3), 99, 5, True),
         (L2(strength=1.0), 1, 1, True),
@@ -267,7 +269,7 @@ def test_a_method_that_acts_after_the_end_of_training_is_reported(
     assert bool(too_short_caveats([method], steps, evaluations)) is not acts
 
 
-def test_it_is_tagged_before_training(compose_cfg: Compose, store_uri: str) -> None:
+def test_a_missing_effect_is_tagged_before_training(compose_cfg: Compose, store_uri: str) -> None:
     result = run(compose_cfg("trainer=fast", "regularizer=lookahead", "regularizer.lookahead.k=1000"))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
     assert tags["no_effect"].startswith("lookahead: no effect")

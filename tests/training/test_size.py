@@ -1,4 +1,4 @@
-"""A network that the machine's memory cannot hold is refused by its key, before a weight is made."""
+"""Networks larger than the memory of the machine are refused before weights are allocated."""
 
 import time
 
@@ -29,17 +29,17 @@ def test_sizes_beyond_the_memory_are_refused(typed: str, shape: tuple[int, ...])
     began = time.process_time()
     with pytest.raises(ConfigError, match=rf"^{key}=.*(this machine has|exceed 64 bits)"):
         sized_model(compose(typed.split()), shape, 10)
-    assert time.process_time() - began < 10  # of which transformers' import takes the most
+    assert time.process_time() - began < 10  # mostly for the import of transformers
 
 
 @pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
-def test_a_kernel_that_no_place_can_fill_is_refused(model: str) -> None:
+def test_a_kernel_larger_than_the_padded_input_is_refused(model: str) -> None:
     sized_model(compose([f"model={model}", "model.kernel_size=15"]), (1, 8, 8), 10)
     with pytest.raises(ConfigError, match=r"^model\.kernel_size=17: .*; at most 15$"):
         sized_model(compose([f"model={model}", "model.kernel_size=17"]), (1, 8, 8), 10)
 
 
-def test_a_large_network_that_fits_is_made_with_the_same_weights() -> None:
+def test_weights_of_a_large_network_that_fits_are_reproducible() -> None:
     few, many = (sized_model(compose([f"model.hidden_sizes=[{units}]"]), (64,), 2) for units in (1024, 1025))
     assert [sum(weight.numel() for weight in model.parameters()) for model in (few, many)] == [
         units * (64 + 1) + 2 * (units + 1) for units in (1024, 1025)

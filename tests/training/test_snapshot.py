@@ -1,4 +1,4 @@
-"""A snapshot restores the state of modules after passes that are not part of training."""
+"""`Snapshot` restores the state of modules after passes outside of training."""
 
 import random
 from collections import deque

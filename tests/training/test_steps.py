@@ -1,6 +1,6 @@
-"""Every regularizer under the settings of steps, against a plain loop: in reglab's own module and in `Regularize`.
+"""Every regularizer with every step setting, in `Module` and in `Regularize`, compared with a plain training loop.
 
-Each combination gives the weights of the loop, or is refused by a line that names the regularizer.
+Each combination gives the weights of the loop, or is refused by an error that names the regularizer.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,11 +29,11 @@ from tests.regularizers.steps import task_of
 from tests.regularizers.test_table import ROWS, Row
 
 SEED = 3
-STEPPING = [row for row in ROWS if not row.make().monitors_validation]  # what watches evaluations changes no step
+STEPPING = [row for row in ROWS if not row.make().monitors_validation]  # early stopping does not change a step
 
 
 class Setting(NamedTuple):
-    """How steps are made."""
+    """Optimizer, precision, accumulation and clipping of training steps."""
 
     optimizer: Callable[[Any], torch.optim.Optimizer]
     window: int = 1
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     algorithm: str = "norm"
     autocast: torch.dtype | None = None
     scale: float | None = None
-    reentrant: bool | None = None  # under activation checkpointing
+    reentrant: bool | None = None  # `use_reentrant` of activation checkpointing; None: no checkpointing
     scheduled: bool = False
 
 
@@ -63,20 +63,20 @@ SETTINGS = {
 }
 
 
-def checkpointed(model: nn.Module, reentrant: bool) -> None:
-    """Computes the middle of a model again in the backward pass."""
+def checkpoint_middle(model: nn.Module, reentrant: bool) -> None:
+    """Put the middle layers of a model under activation checkpointing."""
     if not isinstance(model, nn.Sequential):
         for block in model.get_submodule("blocks"):
-            block.forward = _again(block.forward, reentrant)  # type: ignore[method-assign]
+            block.forward = _checkpointed_call(block.forward, reentrant)  # type: ignore[method-assign]
         return
     layers = list(model.children())
     end = layers.index(model.get_submodule("output"))
     first, last = nn.Sequential(*layers[:2]), nn.Sequential(*layers[end:])
-    middle = _again(nn.Sequential(*layers[2:end]).forward, reentrant)
+    middle = _checkpointed_call(nn.Sequential(*layers[2:end]).forward, reentrant)
     model.forward = lambda inputs: last(middle(first(inputs)))  # type: ignore[method-assign]
 
 
-def _again(forward: Callable[..., Tensor], reentrant: bool) -> Callable[..., Tensor]:
+def _checkpointed_call(forward: Callable[..., Tensor], reentrant: bool) -> Callable[..., Tensor]:
     return lambda *inputs: checkpoint(forward, *inputs, use_reentrant=reentrant)
 
 
@@ -85,8 +85,11 @@ def windows(batches: list[Any], size: int) -> Iterator[list[Any]]:
         yield batches[start : start + size]
 
 
-def by_hand(row: Row, setting: Setting, *, divisor: int | None = None) -> nn.Module:
-    """The plain loop: one epoch. `divisor`: what data losses of a window are divided by, in place of their number."""
+def train_by_hand(row: Row, setting: Setting, *, divisor: int | None = None) -> nn.Module:
+    """Return the model after one epoch of a plain loop.
+
+    The data losses of an accumulation window are divided by `divisor`, by default their number.
+    """
     fit = row.fit()
     model, dispatch = fit.model.train(), Dispatch(fit.regularizers, fit.model)
     plain = setting.optimizer(model.parameters())
@@ -101,17 +104,17 @@ def by_hand(row: Row, setting: Setting, *, divisor: int | None = None) -> nn.Mod
         def closure(step: int = step, window: list[Any] = window) -> Tensor:
             optimizer.zero_grad()
             for part, batch in enumerate(window):
-                seeded(step, part)
+                seed_step(step, part)
                 with precision:
-                    loss, own = fit.losses(batch)
-                mean = loss / len(window) if divisor is None else own / divisor + (loss - own) / len(window)
+                    loss, data_loss = fit.losses(batch)
+                mean = loss / len(window) if divisor is None else data_loss / divisor + (loss - data_loss) / len(window)
                 (mean * scale).backward()
             for parameter in model.parameters():
                 if parameter.grad is not None:
                     parameter.grad /= scale
             if setting.clip is not None:
-                how = {"norm": nn.utils.clip_grad_norm_, "value": nn.utils.clip_grad_value_}[setting.algorithm]
-                how(model.parameters(), setting.clip)
+                clip = {"norm": nn.utils.clip_grad_norm_, "value": nn.utils.clip_grad_value_}[setting.algorithm]
+                clip(model.parameters(), setting.clip)
             return loss
 
         optimizer.step(closure)
@@ -119,15 +122,15 @@ def by_hand(row: Row, setting: Setting, *, divisor: int | None = None) -> nn.Mod
         if scheduler is not None:
             scheduler.step()
         path.append([parameter.detach().clone() for parameter in model.parameters()])
-    if (mean_of_path := averaged(fit, path)) is not None:
+    if (mean_of_path := averaged_weights(fit, path)) is not None:
         with torch.no_grad():
             for parameter, mean in zip(model.parameters(), mean_of_path, strict=True):
                 parameter.copy_(mean)
     return model
 
 
-def averaged(fit: Fit, path: list[list[Tensor]]) -> list[Tensor] | None:
-    """What EMA and SWA leave behind: a mean of the weights after each step."""
+def averaged_weights(fit: Fit, path: list[list[Tensor]]) -> list[Tensor] | None:
+    """Return the mean of the weights after each step that EMA and SWA end with, None for other methods."""
     method = fit.regularizers[0]
     if method.name not in ("ema", "swa"):
         return None
@@ -140,7 +143,7 @@ def averaged(fit: Fit, path: list[list[Tensor]]) -> list[Tensor] | None:
     return mean
 
 
-def seeded(step: int, part: int) -> None:
+def seed_step(step: int, part: int) -> None:
     torch.manual_seed(mix(SEED, step, part) if part else mix(SEED, step))
 
 
@@ -167,10 +170,10 @@ def fitted(module: pl.LightningModule, row: Row, setting: Setting, callbacks: li
     trainer.fit(module, DataLoader(row.batches(), batch_size=None))
 
 
-def own(row: Row, setting: Setting) -> nn.Module:
+def train_with_module(row: Row, setting: Setting) -> nn.Module:
     fit = row.fit()
     if setting.reentrant is not None:
-        checkpointed(fit.model, setting.reentrant)
+        checkpoint_middle(fit.model, setting.reentrant)
     schedule = (
         (lambda optimizer, _: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)) if setting.scheduled else None
     )
@@ -179,17 +182,17 @@ def own(row: Row, setting: Setting) -> nn.Module:
     return fit.model
 
 
-class Foreign(pl.LightningModule):
-    """Somebody's module, which seeds its steps as reglab's does."""
+class UserModule(pl.LightningModule):
+    """User-written module that seeds its steps like `Module`."""
 
     def __init__(self, row: Row, setting: Setting) -> None:
         super().__init__()
         self.net, self.task, self.setting = row.network(), task_of(row.kind), setting
         if setting.reentrant is not None:
-            checkpointed(self.net, setting.reentrant)
+            checkpoint_middle(self.net, setting.reentrant)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
-        seeded(self.trainer.global_step, index % self.setting.window)
+        seed_step(self.trainer.global_step, index % self.setting.window)
         return self.task.criterion(self.net(batch[0]), batch[1])
 
     def configure_optimizers(self) -> Any:
@@ -200,18 +203,18 @@ class Foreign(pl.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
-def foreign(row: Row, setting: Setting) -> nn.Module:
-    module = Foreign(row, setting)
+def train_with_regularize(row: Row, setting: Setting) -> nn.Module:
+    module = UserModule(row, setting)
     fitted(module, row, setting, [Regularize([row.make()], "net")])
     return module.net
 
 
-def assert_same(one: nn.Module, other: nn.Module) -> None:
-    for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
+def assert_same(actual: nn.Module, expected: nn.Module) -> None:
+    for (name, a), b in zip(actual.named_parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-# Combinations that a setting makes impossible, with the module that refuses them.
+# Impossible combinations; the last ones are refused by torch.
 TWO_PASSES = {("SAM", "fused_clipped_short_window"), ("SAM", "fused_16_scaled")}
 WITHOUT_GRADIENT = {(method, "checkpointed_reentrant") for method in ("ActivityL1", "ActivityKL")}
 TORCH_REFUSES = {(method, "checkpointed_reentrant") for method in ("Jacobian", "Adversarial")}
@@ -228,16 +231,16 @@ def test_in_reglabs_module(row: Row, setting: str) -> None:
     case = (row.cls, setting)
     if case in TWO_PASSES | WITHOUT_GRADIENT:
         with pytest.raises(ConfigError, match=rf"^regularizer={row.make().name}: "):
-            own(row, SETTINGS[setting])
+            train_with_module(row, SETTINGS[setting])
     elif case in TORCH_REFUSES:
         with pytest.raises(RuntimeError, match="use_reentrant=False"):
-            own(row, SETTINGS[setting])
+            train_with_module(row, SETTINGS[setting])
     else:
-        assert_same(own(row, SETTINGS[setting]), by_hand(row, SETTINGS[setting]))
+        assert_same(train_with_module(row, SETTINGS[setting]), train_by_hand(row, SETTINGS[setting]))
 
 
 def works_as_a_callback(row: Row) -> bool:
-    """Whether the constructor takes it; where it does not, no setting does."""
+    """Return whether the constructor of `Regularize` accepts the method."""
     try:
         Regularize([row.make()])
     except ConfigError:
@@ -256,15 +259,15 @@ NEEDS_THE_PASS |= {"LogitPenalty", "RDrop"}
 def test_in_regularize(row: Row, setting: str) -> None:
     if row.cls in NEEDS_THE_PASS or (row.cls, setting) in TWO_PASSES:
         with pytest.raises(ConfigError, match=rf"^regularizer={row.make().name}: "):
-            foreign(row, SETTINGS[setting])
+            train_with_regularize(row, SETTINGS[setting])
     else:
-        # Lightning divides the user's own loss by the window, full or not; penalties act in full.
-        reference = by_hand(row, SETTINGS[setting], divisor=SETTINGS[setting].window)
-        assert_same(foreign(row, SETTINGS[setting]), reference)
+        # Lightning divides the loss of the training step by the full window, also in a short one, but not penalties.
+        reference = train_by_hand(row, SETTINGS[setting], divisor=SETTINGS[setting].window)
+        assert_same(train_with_regularize(row, SETTINGS[setting]), reference)
 
 
 class Direct(nn.Module):
-    """Weights that a checkpointed part reads without calling a layer, and one that both of two parts read."""
+    """Network with a weight that a checkpointed function reads without calling a layer."""
 
     def __init__(self, reentrant: bool | None) -> None:
         super().__init__()
@@ -277,12 +280,12 @@ class Direct(nn.Module):
         return nn.functional.linear(nn.functional.dropout(x, 0.2, self.training), self.matrix).tanh()
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.inner if self.reentrant is None else _again(self.inner, self.reentrant)
+        inner = self.inner if self.reentrant is None else _checkpointed_call(self.inner, self.reentrant)
         return self.last(inner(self.first(x)))
 
 
 class Whole(nn.Module):
-    """All of a network in one checkpoint, which calls it again in the backward pass."""
+    """Network under a single checkpoint."""
 
     def __init__(self, reentrant: bool | None) -> None:
         super().__init__()
@@ -291,7 +294,9 @@ class Whole(nn.Module):
         self.reentrant = reentrant
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x) if self.reentrant is None else _again(self.net, self.reentrant)(x.requires_grad_())
+        return (
+            self.net(x) if self.reentrant is None else _checkpointed_call(self.net, self.reentrant)(x.requires_grad_())
+        )
 
 
 METHODS: list[tuple[str, ...]] = [
@@ -304,12 +309,12 @@ METHODS: list[tuple[str, ...]] = [
 ]
 
 
-def checked(methods: tuple[str, ...], model: nn.Module, part: nn.Module) -> list[Tensor]:
+def gradients_of(methods: tuple[str, ...], model: nn.Module, part: nn.Module) -> list[Tensor]:
     rows = {row.cls: row for row in ROWS}
     ordered = in_order([rows[name].make(rows[name].others) for name in methods])
     for method in ordered:
         assert method.attach(part)
-    seeded(0, 0)
+    seed_step(0, 0)
     fit = Fit(model, task_of("classification"), ordered).train()
     fit(rows["DropConnect"]._replace(shape=(6,)).batches()[0]).backward()
     assert all(isinstance(p, nn.Parameter) for layer in model.modules() for p in layer._parameters.values())
@@ -320,18 +325,16 @@ def checked(methods: tuple[str, ...], model: nn.Module, part: nn.Module) -> list
 @pytest.mark.parametrize("reentrant", [True, False])
 @pytest.mark.parametrize("kind", [Direct, Whole])
 @pytest.mark.parametrize("methods", METHODS, ids="+".join)
-def test_changed_weights_are_those_of_the_pass_when_it_is_computed_again(
-    methods: tuple[str, ...], kind: Any, reentrant: bool
-) -> None:
+def test_recomputed_passes_have_the_same_changed_weights(methods: tuple[str, ...], kind: Any, reentrant: bool) -> None:
     if reentrant and {"Jacobian", "Adversarial"} & set(methods):
         pytest.skip("torch refuses it")
     plain, again = kind(None), kind(reentrant)
     parts = [model.net if kind is Whole else model for model in (plain, again)]
-    for a, b in zip(checked(methods, plain, parts[0]), checked(methods, again, parts[1]), strict=True):
+    for a, b in zip(gradients_of(methods, plain, parts[0]), gradients_of(methods, again, parts[1]), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_an_interrupted_backward_pass_leaves_no_changed_weights_for_the_next() -> None:
+def test_an_interrupted_backward_pass_restores_the_weights() -> None:
     model, method = Direct(False), DropConnect(p=0.5)
     method.attach(model)
 
@@ -347,7 +350,7 @@ def test_an_interrupted_backward_pass_leaves_no_changed_weights_for_the_next() -
 
 
 class Overflow(Row):
-    """Three batches, of which the second one has infinite gradients in float16."""
+    """Entry with three batches, the second of which has infinite gradients in float16."""
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         first, second, third = super().batches()
@@ -371,18 +374,18 @@ SKIPPED = [
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize("where", [own, foreign])
+@pytest.mark.parametrize("train", [train_with_module, train_with_regularize], ids=["own", "foreign"])
 @pytest.mark.parametrize("method", SKIPPED)
-def test_a_step_that_the_scaler_skips_is_none(method: str, where: Any, fused: bool) -> None:
+def test_steps_skipped_by_the_scaler_do_not_count(method: str, train: Any, fused: bool) -> None:
     setting = Setting(lambda p: torch.optim.SGD(p, lr=0.1, fused=fused), autocast=torch.half, scale=1024.0)
     row = next(Overflow(*row) for row in ROWS if row.cls == method)
     if method == "SAM":
         with pytest.raises(ConfigError, match=r"^regularizer=sam: needs two passes a step"):
-            where(row, setting)
+            train(row, setting)
         return
-    if method == "EMA" and where is foreign:
+    if method == "EMA" and train is train_with_regularize:
         pytest.skip("is a callback itself")
-    whole = row.batches()
+    batches = row.batches()
     fit = row.fit()
     dispatch = Dispatch(fit.regularizers, fit.model.train())
     optimizer = dispatch.wrapped(setting.optimizer(fit.model.parameters()))
@@ -391,9 +394,9 @@ def test_a_step_that_the_scaler_skips_is_none(method: str, where: Any, fused: bo
 
         def closure(step: int = step) -> Tensor:
             optimizer.zero_grad()
-            seeded(step, 0)
+            seed_step(step, 0)
             with torch.autocast("cpu", torch.half, cache_enabled=False):
-                loss = fit(whole[step])
+                loss = fit(batches[step])
             (loss * 1024).backward()
             for parameter in fit.model.parameters():
                 parameter.grad /= 1024
@@ -402,14 +405,14 @@ def test_a_step_that_the_scaler_skips_is_none(method: str, where: Any, fused: bo
         optimizer.step(closure)
         dispatch.after_step(effective_rates(optimizer))
         path.append([parameter.detach().clone() for parameter in fit.model.parameters()])
-    expected = averaged(fit, path) or path[-1]
-    for a, b in zip(where(row, setting).parameters(), expected, strict=True):
+    expected = averaged_weights(fit, path) or path[-1]
+    for a, b in zip(train(row, setting).parameters(), expected, strict=True):
         torch.testing.assert_close(a.detach(), b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("optimizers", [1, 2])  # several with automatic optimization Lightning refuses itself
+@pytest.mark.parametrize("optimizers", [1, 2])  # Lightning refuses several optimizers with automatic optimization
 def test_several_optimizers_and_manual_steps_are_refused(optimizers: int) -> None:
-    class Manual(Foreign):
+    class Manual(UserModule):
         def __init__(self) -> None:
             super().__init__(ROWS[0], SETTINGS["fused_16_scaled"])
             self.automatic_optimization = False

@@ -1,4 +1,4 @@
-"""Training mode: set as a training loop would, except for what is frozen on purpose."""
+"""Training mode is set on all modules except those in eval mode on purpose."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_a_part_that_the_optimizer_does_not_have_stays_as_a_frozen_one() -> None
     assert in_eval(model) == ["teacher", "loaded.norm"]
 
 
-def test_what_the_models_own_train_keeps_stays() -> None:
+def test_modes_set_by_an_overridden_train_stay() -> None:
     class Own(nn.Sequential):
         def train(self, mode: bool = True) -> "Own":
             super().train(mode)

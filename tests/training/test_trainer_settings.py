@@ -1,4 +1,4 @@
-"""Settings of the Trainer by their effect on a run, and runs in environments that used to have one."""
+"""Effects of `trainer.*` settings on a run, and runs that do not depend on the environment."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ def trained(compose_cfg: Compose, store_uri: str) -> Any:
     return train
 
 
-def figures(result: RunResult) -> dict[str, float]:
+def metrics_without_times(result: RunResult) -> dict[str, float]:
     return {name: value for name, value in result.metrics.items() if not name.startswith("time/")}
 
 
@@ -61,7 +61,7 @@ def test_a_share_that_leaves_no_batch_is_refused(part: str, compose_cfg: Compose
 
 
 @pytest.mark.slow
-def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
+def test_limits_act_on_training_and_evaluation(trained: Any) -> None:
     plain, tags = trained()
     assert tags["test_rows"] == "36"
     tested, tags = trained("trainer.limit_test_batches=1")
@@ -77,22 +77,22 @@ def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_schedule_that_wants_the_length_of_training_gets_it(trained: Any) -> None:
+def test_a_schedule_receives_the_length_of_training(trained: Any) -> None:
     cycle = ["scheduler=cosine", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.eta_min"]
     cycle += ["+scheduler.max_lr=${optimizer.lr}", "+scheduler.cycle_momentum=false"]
     assert trained(*cycle)[0].metrics["test/loss"] != trained()[0].metrics["test/loss"]
 
 
 @pytest.mark.slow
-def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
+def test_early_stopping_waits_for_min_epochs(trained: Any) -> None:
     stop = ["regularizer=early_stopping", "regularizer.early_stopping.patience=1", "optimizer.lr=1"]
-    soon, _ = trained(*stop, "trainer.max_epochs=12")
-    later, _ = trained(*stop, "trainer.max_epochs=12", "+trainer.min_epochs=10")
-    assert soon.metrics["time/epochs"] < 10 <= later.metrics["time/epochs"]
+    without, _ = trained(*stop, "trainer.max_epochs=12")
+    with_minimum, _ = trained(*stop, "trainer.max_epochs=12", "+trainer.min_epochs=10")
+    assert without.metrics["time/epochs"] < 10 <= with_minimum.metrics["time/epochs"]
 
 
 @pytest.mark.slow
-def test_a_least_number_of_steps_that_the_epochs_do_not_reach_is_refused(trained: Any) -> None:
+def test_min_steps_beyond_the_epochs_is_refused(trained: Any) -> None:
     with config_error("trainer.min_steps=23: 22 ... trainer.max_ep"):
         trained("+trainer.min_steps=23")  # two epochs of eleven batches
     with config_error("trainer.min_steps=7: after 6 steps"):
@@ -111,12 +111,12 @@ CLUSTER = {
     "LOCAL_RANK": "1",
     "MASTER_ADDR": "127.0.0.1",
     "PL_GLOBAL_SEED": "99",
-    "PL_TRAINER_LIMIT_TRAIN_BATCHES": "1",  # refused where a config is checked, and here none is
+    "PL_TRAINER_LIMIT_TRAIN_BATCHES": "1",  # ignored here: only config checks refuse it
 }
 
 
 @pytest.mark.slow
-def test_a_cluster_and_what_ran_before_change_no_number(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_and_flags_do_not_change_metrics(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, _ = trained("regularizer=dropout")
     for name, value in CLUSTER.items():
         monkeypatch.setenv(name, value)
@@ -132,7 +132,7 @@ def test_a_cluster_and_what_ran_before_change_no_number(trained: Any, monkeypatc
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)
-    assert figures(again) == figures(plain)
+    assert metrics_without_times(again) == metrics_without_times(plain)
     assert os.environ["PL_TRAINER_LIMIT_TRAIN_BATCHES"] == "1"
 
 
@@ -150,7 +150,7 @@ class Net(nn.Sequential):
 
 
 @pytest.mark.slow
-def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
+def test_process_flags_set_by_a_user_module_are_restored_and_reported(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sets_flags.py").write_text(FLAGS)
@@ -160,7 +160,7 @@ def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
     assert (torch.get_float32_matmul_precision(), torch.get_num_threads()) == ("highest", 1)
     again, tags = trained("model=torch", "model.target=sets_flags.Net")  # imported once
     assert "remark" not in tags
-    assert figures(again) == figures(first)
+    assert metrics_without_times(again) == metrics_without_times(first)
 
 
 CHECKPOINTED = """
@@ -193,4 +193,4 @@ def test_a_network_with_activation_checkpointing_gives_the_same_run(
     plain, _ = trained(*own)
     for reentrant in ("true", "false"):
         again, _ = trained(*own, f"model.args={{saves_memory:true,reentrant:{reentrant}}}")
-        assert figures(again) == pytest.approx(figures(plain), rel=1e-5)
+        assert metrics_without_times(again) == pytest.approx(metrics_without_times(plain), rel=1e-5)

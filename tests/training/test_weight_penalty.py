@@ -1,4 +1,4 @@
-"""A penalty on weights has the gradients of its formula; methods that need a batch are refused."""
+"""`WeightPenalty`: gradients of the formula, and refusal of methods that need a batch."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a strategy did to the weights, against figures by hand."""
+"""Weight metrics of a trained model, compared with values computed by hand."""
 
 import copy
 
@@ -13,20 +13,20 @@ from reglab.training.weights import sharpness, weight_metrics
 
 
 @pytest.mark.filterwarnings("error")
-def test_lengths_and_zeros_by_hand() -> None:
+def test_norms_and_zero_fraction_by_hand() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.Flatten(-2))
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
         model[2].weight.copy_(torch.tensor([[0.0, 2.0]]))
-    found = weight_metrics(model, Regression(), (torch.randn(5, 2), torch.randn(5)))
-    assert found["model/norm/0.weight"] == 5.0
-    assert found["model/norm/2.weight"] == 2.0
-    assert found["model/zero_fraction"] == 0.5
-    assert found["model/parameters"] == 4 + 2 + 2 + 1
+    metrics = weight_metrics(model, Regression(), (torch.randn(5, 2), torch.randn(5)))
+    assert metrics["model/norm/0.weight"] == 5.0
+    assert metrics["model/norm/2.weight"] == 2.0
+    assert metrics["model/zero_fraction"] == 0.5
+    assert metrics["model/parameters"] == 4 + 2 + 2 + 1
 
 
 def test_sharpness_of_a_quadratic_is_exact(double: None) -> None:
-    """The mean squared error of a linear model is one: L(w + d) - L(w) = g·d + d'Hd/2, and d is along g."""
+    """The mean squared error of a linear model is quadratic: L(w + d) - L(w) = g·d + d'Hd/2, with d along g."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 1, bias=False), nn.Flatten(-2))
     inputs, targets = torch.randn(7, 3), torch.randn(7)
@@ -37,10 +37,10 @@ def test_sharpness_of_a_quadratic_is_exact(double: None) -> None:
     assert sharpness(model, Regression(), (inputs, targets), rho=0.1) == pytest.approx(rise.item(), rel=1e-10)
 
 
-def test_nothing_is_changed_by_looking() -> None:
+def test_weight_metrics_do_not_change_the_model() -> None:
     torch.manual_seed(0)
     model = MLP((6,), 3, [8], norm="batch").train()
-    model.norm_0.eval()  # a mode of its own
+    model.norm_0.eval()  # another mode than that of the model
     before = copy.deepcopy(model.state_dict())
     batch = torch.randn(9, 6), torch.randint(3, (9,))
     first = weight_metrics(model, Classification(3), batch)
@@ -60,7 +60,7 @@ def test_a_flat_loss_has_no_sharpness() -> None:
 
 
 @pytest.mark.parametrize("shape", [(10_000, 1000), (1000, 10_000), (1000, 100, 100)], ids=str)
-def test_ten_million_weights_are_added_up_exactly(shape: tuple[int, ...]) -> None:
+def test_sums_over_ten_million_weights_are_exact(shape: tuple[int, ...]) -> None:
     weight = torch.full(shape, 0.01)
     exact = 10_000_000 * float(weight.flatten()[0].double()) ** 2
     assert float(euclidean_norm(weight)) == pytest.approx(exact**0.5, rel=1e-4)
@@ -68,7 +68,7 @@ def test_ten_million_weights_are_added_up_exactly(shape: tuple[int, ...]) -> Non
 
 
 def test_sharpness_with_large_targets() -> None:
-    """A loss of 10^10, of whose change float32 would keep no digit."""
+    """The loss is about 1e10, so that its change is below the resolution of float32."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 1), nn.Flatten(-2))
     inputs, targets = torch.randn(7, 3), torch.randn(7) + 1e5
@@ -77,7 +77,7 @@ def test_sharpness_with_large_targets() -> None:
 
 
 class Filter(nn.Module):
-    """A network whose first parameter is complex; its inputs and outputs are real."""
+    """Network with a complex first parameter, real inputs and real outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ class Filter(nn.Module):
         return outputs
 
 
-def test_inputs_keep_their_dtype_whatever_the_first_parameter_has() -> None:
+def test_the_dtype_of_inputs_does_not_depend_on_the_first_parameter() -> None:
     torch.manual_seed(0)
     batch = torch.randn(8, 4), torch.randn(8)
-    plain = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))  # the same function, with gradients of gains left out
+    plain = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))  # the same function, without gradients of the gains
     model = Filter()
     plain[0].load_state_dict(model.last.state_dict())
     model.gains.requires_grad_(False)
