@@ -1,4 +1,4 @@
-"""The recurrent network, against PyTorch's own of several layers."""
+"""Recurrent network, compared with a multi-layer GRU of PyTorch."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from reglab.schema.errors import ConfigError
 from tests.errors import config_error
 
 
-def test_its_layers_are_those_of_one_gru() -> None:
+def test_the_layers_equal_one_multi_layer_gru() -> None:
     net, own = GRU((3, 9), 4, hidden_sizes=[5, 5]), nn.GRU(3, 5, num_layers=2, batch_first=True)
     own.load_state_dict(
         {
@@ -32,7 +32,7 @@ def test_dropout_acts_on_the_outputs_of_each_layer() -> None:
     assert torch.equal(net.eval()(signals), net(signals))
 
 
-def test_what_is_no_sequence_is_refused() -> None:
+def test_inputs_that_are_not_sequences_are_refused() -> None:
     with config_error("model=gru: sequences ... (10,) ... model=mlp"):
         GRU((10,), 2)
     with pytest.raises(ConfigError, match=r"model.hidden_sizes=\[\]: name the units"):

@@ -1,4 +1,4 @@
-"""A small Llama that was saved to disk, loaded, adapted and used to generate text."""
+"""Causal language model loaded from disk, with adapters, and used to generate text."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def test_adapters_alone_are_trained(saved: Path, dtype: str) -> None:
     assert model.lm_head.weight.dtype == getattr(torch, dtype)
 
 
-def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) -> None:
+def test_lora_dropout_acts_on_the_inputs_of_adapters_in_training_only(saved: Path) -> None:
     model: Any = HFCausalLM((16,), TOKENS, path=str(saved), lora={"r": 2, "target_modules": ["q_proj"]})
     query = model.model.layers[0].self_attn.q_proj
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_models_that_do_not_fit_are_refused_in_one_line(saved: Path, given: dict
 
 
 @pytest.mark.slow
-def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: str) -> None:
+def test_a_run_saves_the_adapters_only_and_can_be_rebuilt(saved: Path, store_uri: str) -> None:
     line = [*SMALL, *QUIET, "data=python_docs", f"data.tokenizer={saved}", "model=hf_causal_lm", f"model.path={saved}"]
     line += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
     run_id = run(compose(line), line).run_id
@@ -113,7 +113,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     assert torch.equal(model["model.embed_tokens.weight"], weights["model.embed_tokens.weight"])
     before = config_hash(compose(line))
     (saved / "generation_config.json").write_text("{}")
-    assert config_hash(compose(line)) != before  # a model enters by its content
+    assert config_hash(compose(line)) != before  # the content of the model, not its path, identifies a run
     with pytest.raises(ConfigError, match=r"model.path=.*: content has changed"):
         load_decoder(store_uri, run_id, mine)
 

@@ -1,4 +1,4 @@
-"""The decoder against an implementation of its own, written from the papers."""
+"""Decoder, compared with an independent implementation from the papers."""
 
 import math
 
@@ -17,7 +17,7 @@ def decoder(**given: object) -> LlamaForCausalLM:
     torch.manual_seed(0)
     model = Llama((16,), 40, **{**SIZES, **given})  # type: ignore[arg-type]
     with torch.no_grad():
-        for weight in model.parameters():  # gains other than 1, so that a forgotten one shows
+        for weight in model.parameters():  # gains other than 1 reveal missing ones
             weight.add_(0.3 * torch.randn_like(weight))
     return model.eval()
 
@@ -27,7 +27,7 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor, base: float = 10000.0) -> Tensor:
-    """Each pair (i, i + d/2) turned by position · base^(-2i/d), as a complex number."""
+    """Rotate each pair (i, i + d/2), as a complex number, by position · base^(-2i/d)."""
     length, half = x.shape[-2], x.shape[-1] // 2
     angles = torch.arange(length)[:, None] * base ** (-torch.arange(half) / half)
     turned = torch.complex(x[..., :half], x[..., half:]) * torch.polar(torch.ones_like(angles), angles)
@@ -35,7 +35,7 @@ def rotated(x: Tensor, base: float = 10000.0) -> Tensor:
 
 
 def plain_llama(w: dict[str, Tensor], tokens: Tensor) -> Tensor:
-    """Logits of tokens (rows, length), from the weights alone."""
+    """Return the logits of tokens (rows, length), computed from the weights."""
     x = w["model.embed_tokens.weight"][tokens]
     rows, length, width = x.shape
     heads, groups, size = SIZES["heads"], SIZES["key_value_heads"], width // SIZES["heads"]
@@ -66,7 +66,7 @@ def test_logits_are_those_of_an_independent_implementation(tied: bool) -> None:
         assert torch.allclose(model(tokens), plain_llama(model.state_dict(), tokens), atol=1e-5)
 
 
-def test_it_is_the_librarys_class_and_returns_logits_of_tokens() -> None:
+def test_it_is_a_llama_of_transformers_and_returns_logits() -> None:
     model = decoder()
     assert type(model) is LlamaForCausalLM
     assert model.config.num_key_value_heads == 2
@@ -75,7 +75,7 @@ def test_it_is_the_librarys_class_and_returns_logits_of_tokens() -> None:
     assert torch.equal(model(input_ids=tokens).logits, model(tokens))
 
 
-def test_no_token_sees_what_comes_after_it() -> None:
+def test_logits_do_not_depend_on_later_tokens() -> None:
     model = decoder()
     tokens = torch.randint(40, (1, 16), generator=torch.Generator().manual_seed(1))
     changed = tokens.clone()

@@ -21,7 +21,7 @@ def test_sizes_come_from_the_data(model: type[nn.Module], shape: tuple[int, ...]
     assert out.shape == ((5,) if outputs == 1 else (5, outputs))
 
 
-def test_the_seeds_net_is_an_mlp_with_ten_hidden_units() -> None:
+def test_the_net_of_the_seed_experiment_is_an_mlp_with_ten_hidden_units() -> None:
     net = MLP((10,), 1, hidden_sizes=[10])
     assert {name: tuple(p.shape) for name, p in net.named_parameters()} == {
         "hidden_0.weight": (10, 10),

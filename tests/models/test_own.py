@@ -1,4 +1,4 @@
-"""A user's own network: found, given what it takes, and its code a part of what a run is."""
+"""User-defined networks (`model=torch`): targets, constructor arguments, and code as part of the run identity."""
 
 import json
 from pathlib import Path
@@ -56,24 +56,24 @@ def a_function():
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / module(request)).with_suffix(".py").write_text(CODE)
+    (tmp_path / module_name(request)).with_suffix(".py").write_text(CODE)
     return tmp_path
 
 
-def module(request: pytest.FixtureRequest) -> str:
-    """Another name for each test: a process imports a module once."""
+def module_name(request: pytest.FixtureRequest) -> str:
+    """Return a module name per test, since a process imports a module only once."""
     return "own_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
 
 
 def test_a_class_gets_the_arguments_of_its_constructor(request: pytest.FixtureRequest) -> None:
-    def made(name: str, **args: Any) -> Any:
-        return Own((4,), 3, target=f"{module(request)}.{name}", args=args)
+    def new_network(name: str, **args: Any) -> Any:
+        return Own((4,), 3, target=f"{module_name(request)}.{name}", args=args)
 
-    assert made("Net").body[0].weight.shape == (8, 4)
-    assert made("Net", width=5).body[0].weight.shape == (5, 4)
+    assert new_network("Net").body[0].weight.shape == (8, 4)
+    assert new_network("Net", width=5).body[0].weight.shape == (5, 4)
     for name in ("Fixed", "Wide"):
-        assert made(name)(torch.zeros(2, 4)).shape == (2, 3)
-    assert isinstance(made("Fixed"), nn.Linear)
+        assert new_network(name)(torch.zeros(2, 4)).shape == (2, 3)
+    assert isinstance(new_network("Fixed"), nn.Linear)
 
 
 @pytest.mark.parametrize(
@@ -92,61 +92,63 @@ def test_a_class_gets_the_arguments_of_its_constructor(request: pytest.FixtureRe
 def test_targets_that_are_no_network_are_errors(
     request: pytest.FixtureRequest, target: str | None, problem: str
 ) -> None:
-    given = None if target is None else target.format(module=module(request))
-    with config_error(problem.format(module=module(request))):
-        Own((4,), 3, target=given)
+    formatted = None if target is None else target.format(module=module_name(request))
+    with config_error(problem.format(module=module_name(request))):
+        Own((4,), 3, target=formatted)
 
 
 def test_an_unknown_argument_is_named(request: pytest.FixtureRequest) -> None:
     with pytest.raises(ConfigError, match="keyword argument 'depth'"):
-        Own((4,), 3, target=f"{module(request)}.Net", args={"depth": 2})
+        Own((4,), 3, target=f"{module_name(request)}.Net", args={"depth": 2})
 
 
-def line(name: str, *more: str) -> list[str]:
+def network_overrides(name: str, *more: str) -> list[str]:
     return ["model=torch", f"model.target={name}.Net", "data=wine", "trainer.max_epochs=1", *more]
 
 
 @pytest.mark.slow
-def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.FixtureRequest) -> None:
-    name = module(request)
-    before = config_hash(compose(line(name)))
-    assert config_hash(compose(line(name))) == before
+def test_the_code_of_a_network_is_part_of_the_identity(folder: Path, request: pytest.FixtureRequest) -> None:
+    name = module_name(request)
+    before = config_hash(compose(network_overrides(name)))
+    assert config_hash(compose(network_overrides(name))) == before
     (folder / f"{name}.py").write_text(CODE + "\n# another\n")
-    assert config_hash(compose(line(name))) != before
+    assert config_hash(compose(network_overrides(name))) != before
     (folder / f"{name}.py").unlink()
     with pytest.raises(ConfigError, match=rf"^model.target={name}.Net: there is no {name}.py in "):
-        check(compose(line(name)))
+        check(compose(network_overrides(name)))
 
 
 @pytest.mark.slow
-def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_again(
+def test_a_stored_target_is_imported_only_if_the_user_types_it_again(
     store_uri: str, folder: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = line(module(request), "trainer.progress=false", f"tracking.uri={store_uri}", "regularizer=dropout")
-    cfg = compose(given)
-    found = queries.get(open_store(store_uri, "reglab"), run(cfg, given).run_id)
-    assert found is not None
-    assert found.status == "FINISHED"
-    own = f"{module(request)}.Net"
-    assert found.tags["model"] == own
+    overrides = network_overrides(
+        module_name(request), "trainer.progress=false", f"tracking.uri={store_uri}", "regularizer=dropout"
+    )
+    cfg = compose(overrides)
+    record = queries.get(open_store(store_uri, "reglab"), run(cfg, overrides).run_id)
+    assert record is not None
+    assert record.status == "FINISHED"
+    own = f"{module_name(request)}.Net"
+    assert record.tags["model"] == own
     for act in (rerun, finished_and_rebuilt):
         with pytest.raises(ConfigError, match=rf"model.target={own}: .* only in the tracking store"):
-            act(store_uri, found.run_id)
+            act(store_uri, record.run_id)
         with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}"):
-            act(store_uri, found.run_id, Typed({"model.target": "os.system"}))
+            act(store_uri, record.run_id, Typed({"model.target": "os.system"}))
     typed = Typed({"model.target": own})
-    assert rerun(store_uri, found.run_id, typed) is True
-    assert type(finished_and_rebuilt(store_uri, found.run_id, typed).model).__name__ == "Net"
-    with (folder / f"{module(request)}.py").open("a") as file:
+    assert rerun(store_uri, record.run_id, typed) is True
+    assert type(finished_and_rebuilt(store_uri, record.run_id, typed).model).__name__ == "Net"
+    with (folder / f"{module_name(request)}.py").open("a") as file:
         file.write("# another\n")
     capsys.readouterr()
     for act in (rerun, finished_and_rebuilt):
-        with config_error(f"run_id={found.run_id}: other code: {module(request)}"):
-            act(store_uri, found.run_id, typed)
-    rerun(store_uri, found.run_id, Typed(typed.values, changed=True))
+        with config_error(f"run_id={record.run_id}: other code: {module_name(request)}"):
+            act(store_uri, record.run_id, typed)
+    rerun(store_uri, record.run_id, Typed(typed.values, changed=True))
     (line_of_code,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("code.model")]
-    assert json.loads(found.tags["about"])["code.model"] in line_of_code
-    plain = compose([*given, "model=mlp"][2:])
+    assert json.loads(record.tags["about"])["code.model"] in line_of_code
+    plain = compose([*overrides, "model=mlp"][2:])
     with config_error(f"model.target={own}: the run has none"):
         apply_typed(plain, typed)
 
@@ -155,23 +157,23 @@ def finished_and_rebuilt(uri: str, run_id: str, typed: Typed | None = None) -> R
     return rebuild(finished_run(uri, run_id, typed), uri)
 
 
-def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_network_without_padding_support_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     data = SpokenDigits(name="speech", seed=0, split_seed=0)
     data.use(Source(torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]] * 20), torch.arange(40) // 2 % 2, classes=2))
-    cfg = compose(line(module(request), "data=digits"))
-    with config_error(f"model={module(request)}.Net: NaN ... speech ... different lengths"):
+    cfg = compose(network_overrides(module_name(request), "data=digits"))
+    with config_error(f"model={module_name(request)}.Net: NaN ... speech ... different lengths"):
         check_fit(cfg, Flat(), data)
-    check_fit(cfg, Flat(seeing=True), data)
+    check_fit(cfg, Flat(unpads=True), data)
 
 
 class Flat(nn.Module):
-    def __init__(self, seeing: bool = False) -> None:
+    def __init__(self, unpads: bool = False) -> None:
         super().__init__()
-        self.seeing = seeing
+        self.unpads = unpads
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
-        return self.scale * (unpadded(signals)[0] if self.seeing else signals).flatten(1)
+        return self.scale * (unpadded(signals)[0] if self.unpads else signals).flatten(1)
 
 
 class Detached(nn.Sequential):
@@ -186,7 +188,7 @@ class WithoutGradients(nn.Sequential):
 
 
 class Unregistered(nn.Module):
-    """Has one trainable parameter that its forward does not use, and a tensor with gradients that is no parameter."""
+    """Network with unused parameters, whose forward uses a trainable tensor that is not a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,14 +208,14 @@ NOT_TRAINABLE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NOT_TRAINABLE)
-def test_a_network_of_which_nothing_would_be_trained_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
-    cfg = compose(line(module(request)))
-    with config_error(f"model={module(request)}.Net: any trainable weight"):
+def test_a_network_without_trainable_weights_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
+    cfg = compose(network_overrides(module_name(request)))
+    with config_error(f"model={module_name(request)}.Net: any trainable weight"):
         check_fit(cfg, NOT_TRAINABLE[kind](), build_data(cfg))
 
 
-def test_the_trial_of_a_network_changes_nothing(request: pytest.FixtureRequest) -> None:
-    cfg = compose(line(module(request)))
+def test_checks_do_not_change_the_network(request: pytest.FixtureRequest) -> None:
+    cfg = compose(network_overrides(module_name(request)))
     network = nn.Sequential(nn.Linear(13, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3))
     network[0].requires_grad_(False)
     before, generator = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
@@ -225,7 +227,7 @@ def test_the_trial_of_a_network_changes_nothing(request: pytest.FixtureRequest) 
 
 
 class Rotated(nn.Linear):
-    """A network of complex outputs."""
+    """Network with complex outputs."""
 
     def __init__(self) -> None:
         super().__init__(13, 3)
@@ -247,15 +249,15 @@ class Rotated(nn.Linear):
 def test_wrong_outputs_of_a_network_are_refused(
     request: pytest.FixtureRequest, network: nn.Module, problem: str
 ) -> None:
-    cfg = compose(line(module(request)))
-    with config_error(f"model={module(request)}.Net: {problem}"):
+    cfg = compose(network_overrides(module_name(request)))
+    with config_error(f"model={module_name(request)}.Net: {problem}"):
         check_fit(cfg, network, build_data(cfg))
 
 
 @pytest.mark.slow
 def test_arguments_of_a_network_are_set_as_keys(request: pytest.FixtureRequest) -> None:
-    cfg = compose(line(module(request), "model.args={width:5}"))
+    cfg = compose(network_overrides(module_name(request), "model.args={width:5}"))
     check(cfg)
-    made = build_model(cfg, build_data(cfg))
-    assert made.get_submodule("body.0").weight.shape == (5, 13)
-    assert config_hash(cfg) != config_hash(compose(line(module(request))))
+    network = build_model(cfg, build_data(cfg))
+    assert network.get_submodule("body.0").weight.shape == (5, 13)
+    assert config_hash(cfg) != config_hash(compose(network_overrides(module_name(request))))

@@ -1,4 +1,4 @@
-"""Sequences of different lengths: what comes after their end is never heard."""
+"""Padded sequences: padding does not affect outputs or gradients."""
 
 from collections.abc import Callable
 
@@ -24,35 +24,35 @@ def padded(rows: list[Tensor], value: float = torch.nan) -> Tensor:
     return torch.stack([nn.functional.pad(row, (0, LONGEST - row.shape[1]), value=value) for row in rows])
 
 
-def test_what_is_real_and_what_is_not() -> None:
+def test_unpadded_returns_values_and_mask() -> None:
     signals, real = unpadded(padded(sequences()))
     assert torch.equal(signals, padded(sequences(), 0.0))
     assert real.sum(1).tolist() == LENGTHS
     assert real[1].tolist() == [True] * 3 + [False] * 9
-    whole = torch.randn(2, 3, 4)
-    assert torch.equal(unpadded(whole)[0], whole)
-    assert unpadded(whole)[1].all()
+    full = torch.randn(2, 3, 4)
+    assert torch.equal(unpadded(full)[0], full)
+    assert unpadded(full)[1].all()
 
 
-def test_the_last_real_place_and_the_mean_of_real_ones() -> None:
+def test_last_and_mean_of_unpadded_positions() -> None:
     signals, real = unpadded(padded(sequences()))
     values = signals.transpose(1, 2)
-    for row, one in enumerate(sequences()):
-        assert torch.equal(last_unpadded(values, real)[row], one[:, -1])
-        torch.testing.assert_close(mean_unpadded(values, real)[row], one.mean(1))
+    for row, sequence in enumerate(sequences()):
+        assert torch.equal(last_unpadded(values, real)[row], sequence[:, -1])
+        torch.testing.assert_close(mean_unpadded(values, real)[row], sequence.mean(1))
 
 
 @pytest.mark.parametrize("model", [GRU, TransformerEncoder])
-def test_a_padded_sequence_is_read_as_it_is_alone(model: Callable[..., nn.Module]) -> None:
+def test_a_padded_sequence_gives_the_outputs_of_the_sequence_alone(model: Callable[..., nn.Module]) -> None:
     net = model((CHANNELS, LONGEST), 3, padded=True).eval()
     with torch.no_grad():
         together = net(padded(sequences()))
-        for row, one in enumerate(sequences()):
-            torch.testing.assert_close(together[row], net(one[None])[0], atol=1e-6, rtol=0)
+        for row, sequence in enumerate(sequences()):
+            torch.testing.assert_close(together[row], net(sequence[None])[0], atol=1e-6, rtol=0)
 
 
 def test_a_convolution_reads_zeros_after_the_end_of_every_block() -> None:
-    net = CNN((CHANNELS, LONGEST), 3, activation="sigmoid", padded=True).eval()  # which makes .5 of zeros
+    net = CNN((CHANNELS, LONGEST), 3, activation="sigmoid", padded=True).eval()  # sigmoid(0) = 0.5
     with torch.no_grad():
         for row in padded(sequences()):
             values, real = row.nan_to_num(0), ~row[0].isnan()
@@ -64,7 +64,7 @@ def test_a_convolution_reads_zeros_after_the_end_of_every_block() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_padding_gives_no_gradient_and_noise_leaves_it(model: Callable[..., nn.Module]) -> None:
+def test_padding_has_no_gradient_and_no_noise(model: Callable[..., nn.Module]) -> None:
     net = model((CHANNELS, LONGEST), 3, padded=True)
     inputs = (padded(sequences()) + torch.randn(len(LENGTHS), CHANNELS, LONGEST)).requires_grad_()
     loss = net(inputs).square().mean()
@@ -76,13 +76,13 @@ def test_padding_gives_no_gradient_and_noise_leaves_it(model: Callable[..., nn.M
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_where_no_signal_ends_early_it_makes_no_difference(model: Callable[..., nn.Module]) -> None:
+def test_padding_support_does_not_change_full_sequences(model: Callable[..., nn.Module]) -> None:
     net, aware = model((CHANNELS, LONGEST), 3), model((CHANNELS, LONGEST), 3, padded=True)
     aware.load_state_dict(net.state_dict())
     signals = torch.randn(5, CHANNELS, LONGEST)
     torch.testing.assert_close(aware(signals), net(signals))
 
 
-def test_a_normalization_that_would_hear_padding_is_refused() -> None:
+def test_a_normalization_over_padding_is_refused() -> None:
     with config_error("model.norm=layer: padded positions"):
         CNN((CHANNELS, LONGEST), 3, norm="layer", padded=True)

@@ -1,4 +1,4 @@
-"""The residual network for images, against figures that are known and the library's own blocks."""
+"""Residual network for images, compared with published sizes and with torchvision."""
 
 import pytest
 import torch
@@ -12,16 +12,16 @@ from tests.errors import config_error
 
 def test_resnet_18_has_as_many_weights_as_in_the_paper() -> None:
     weights = sum(p.numel() for p in ResNet((3, 224, 224), 1000, stem="large").parameters())
-    assert weights == 11_689_512  # torchvision's ResNet-18
+    assert weights == 11_689_512  # ResNet-18 of torchvision
 
 
-def test_outputs_equal_the_librarys_with_the_same_weights() -> None:
+def test_outputs_equal_torchvision_with_the_same_weights() -> None:
     sizes, depths = [8, 16], [2, 1]
     theirs = ResNetModel(
         ResNetConfig(num_channels=3, embedding_size=8, hidden_sizes=sizes, depths=depths, layer_type="basic")
     )
     ours = ResNet((3, 48, 40), 5, channels=sizes, depths=depths, stem="large")
-    # Both hold their parts in the order in which they act, but for the shortcut, which theirs holds first.
+    # Both list modules in the order of the forward pass, except for the shortcut, which comes first in torchvision.
     for stage, depth in enumerate(depths):
         for block in range(depth):
             one, other = ours.get_submodule(f"block_{stage}_{block}"), theirs.encoder.stages[stage].layers[block]
@@ -46,7 +46,7 @@ def test_every_stage_but_the_first_halves_the_sides(norm: str) -> None:
     assert len(StochasticDepth(p=0.1).attach(net)) == 4
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_invalid_sizes_are_refused() -> None:
     with config_error("model=resnet: images ... (1, 40) ... residual_cnn"):
         ResNet((1, 40), 2)
     with config_error("model.depths=[2]: [4, 8] ... 2 stages"):

@@ -1,4 +1,4 @@
-"""The Transformer encoder, against PyTorch's own layers with the same weights."""
+"""Transformer encoder, compared with PyTorch layers with the same weights."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SHAPES = [(5,), (3, 9), (2, 8, 12)]
 
 
 def copied(net: TransformerEncoder) -> nn.TransformerEncoder:
-    """PyTorch's encoder with the blocks' weights."""
+    """Return an encoder of PyTorch with the weights of the blocks."""
     layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
     own = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(64), enable_nested_tensor=False)
     ours = net.state_dict()
@@ -35,7 +35,7 @@ def copied(net: TransformerEncoder) -> nn.TransformerEncoder:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_its_blocks_are_pytorchs(shape: tuple[int, ...]) -> None:
+def test_the_blocks_equal_those_of_pytorch(shape: tuple[int, ...]) -> None:
     net = TransformerEncoder(shape, 3)
     for bias in (parameter for name, parameter in net.named_parameters() if name.endswith("bias")):
         nn.init.normal_(bias)
@@ -62,7 +62,7 @@ def test_a_feature_is_its_value_times_its_direction() -> None:
     )
 
 
-def test_what_decoders_have_is_found_here_too() -> None:
+def test_methods_for_decoders_find_their_modules() -> None:
     net = TransformerEncoder((3, 9), 3)
     assert AttentionDropout(p=0.1).attach(net) == ["blocks.0.branch", "blocks.2.branch"]
     assert FeedForwardDropout(p=0.1).attach(net) == ["blocks.1.branch.2", "blocks.3.branch.2"]

@@ -1,4 +1,4 @@
-"""A user's own modules: what belongs to a network, from where it is imported, and whose line an error names."""
+"""User modules: code that belongs to a network, imports, and lines in error messages."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    importing.unload()  # before a test changes sys.path, which is put back after it
+    importing.unload()  # before a test changes sys.path, which is restored after it
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -53,20 +53,20 @@ def write(
 
 
 def names(target: str = "net.Net") -> set[str]:
-    found = code_of({"model": {"_target_": "reglab.models.own.Own", "target": target}})
-    return {name for name in found.modules if not name.startswith("reglab.")}
+    code = code_of({"model": {"_target_": "reglab.models.own.Own", "target": target}})
+    return {name for name in code.modules if not name.startswith("reglab.")}
 
 
 def digest(target: str = "net.Net") -> str:
     return code_of({"model": {"_target_": "reglab.models.own.Own", "target": target}}).parts["model"]
 
 
-def made(target: str = "net.Net") -> torch.nn.Module:
+def new_network(target: str = "net.Net") -> torch.nn.Module:
     return Own((4,), 3, target=target)  # type: ignore[return-value]
 
 
 @pytest.mark.slow
-def test_all_that_a_network_imports_from_its_own_folders_is_its_code(folder: Path) -> None:
+def test_the_code_of_a_network_includes_all_user_modules(folder: Path) -> None:
     write(
         folder,
         "import blocks.deep.layers as layers\nfrom blocks import *\n"
@@ -97,39 +97,39 @@ def test_all_that_a_network_imports_from_its_own_folders_is_its_code(folder: Pat
         before, text = digest("nets.mine.Net"), (folder / file).read_text()
         (folder / file).write_text(f"{text}# another\n")
         assert digest("nets.mine.Net") != before, file
-        (folder / file).write_bytes(text.replace("\n", "\r\n").encode())  # line endings alone do not count
+        (folder / file).write_bytes(text.replace("\n", "\r\n").encode())  # line endings do not count
         assert digest("nets.mine.Net") == before, file
     before = digest("nets.mine.Net")
     (folder / "unused.py").write_text("another = 1\n")
     assert digest("nets.mine.Net") == before
-    (folder / "speedups.py").write_text("")  # one that was not there
+    (folder / "speedups.py").write_text("")  # a module that did not exist before
     assert "speedups" in names("nets.mine.Net")
-    assert made("nets.mine.Net")(torch.zeros(2, 4)).shape == (2, 3)
+    assert new_network("nets.mine.Net")(torch.zeros(2, 4)).shape == (2, 3)
 
 
 def test_modules_are_imported_in_constructors_and_forward_passes(folder: Path) -> None:
     write(folder, constructor="from parts import width", forward="import late")
     (folder / "parts.py").write_text("width = 3\n")
     (folder / "late.py").write_text("from parts import width\n")
-    assert made()(torch.zeros(2, 4)).shape == (2, 3)
+    assert new_network()(torch.zeros(2, 4)).shape == (2, 3)
     assert "late" in sys.modules
 
 
-def test_a_file_that_changed_is_imported_again_and_one_of_another_folder_is_another(
+def test_changed_files_and_files_of_other_folders_are_imported_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder, "from parts import mark")
     (folder / "parts.py").write_text("mark = 1\n")
-    first = made()
+    first = new_network()
     assert sys.modules["net"].mark == 1
-    assert type(made()) is type(first)  # nothing has changed
-    (folder / "parts.py").write_text("mark = 2\n")  # as long, within the same second
-    made()
+    assert type(new_network()) is type(first)  # no change
+    (folder / "parts.py").write_text("mark = 2\n")  # same length and modification time
+    new_network()
     assert sys.modules["net"].mark == 2
     write(folder / "other", "from parts import mark")
     (folder / "other" / "parts.py").write_text("mark = 3\n")
     monkeypatch.chdir(folder / "other")
-    made()
+    new_network()
     assert sys.modules["net"].mark == 3
 
 
@@ -152,10 +152,10 @@ def test_a_file_named_as_another_module_is_refused(folder: Path, name: str, whos
 def test_names_that_reglab_uses_itself_are_free(folder: Path) -> None:
     for name in ("train", "evaluate", "test", "report"):
         write(folder, file=f"{name}.py")
-        assert type(made(f"{name}.Net")).__module__ == name
+        assert type(new_network(f"{name}.Net")).__module__ == name
     write(folder, file="my-net.py")
     with config_error("model.target=my-net.Net: my_net.py"):
-        made("my-net.Net")
+        new_network("my-net.Net")
 
 
 def test_computed_imports_and_changed_paths_are_refused(folder: Path) -> None:
@@ -163,7 +163,7 @@ def test_computed_imports_and_changed_paths_are_refused(folder: Path) -> None:
     (folder / "hidden.py").write_text("")
     assert names() == {"net"}
     with config_error("model.target=net.Net: import hidden"):
-        made()
+        new_network()
     for by_path in ("importlib.util.spec_from_file_location('hidden', 'hidden.py')", "runpy.run_path('hidden.py')"):
         write(folder, "import helper")
         (folder / "helper.py").write_text(f"import importlib.util, runpy\ndef load():\n    return {by_path}")
@@ -174,14 +174,14 @@ def test_computed_imports_and_changed_paths_are_refused(folder: Path) -> None:
     (folder / "lib" / "far.py").write_text("")
     write(folder, "import sys\nsys.path.insert(0, 'lib')\nimport far")
     with config_error("model.target=net.Net: /lib ... sys.path"):
-        made()
+        new_network()
     assert "lib" not in sys.path
     write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
-    made()
+    new_network()
     assert names() == {"net", "hidden"}
 
 
-def test_kernels_that_torch_compiles_are_no_code_of_the_user(
+def test_kernels_compiled_by_torch_are_not_user_code(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder, "import importlib\nkernel = importlib.import_module('ker' + 'nel')")
@@ -190,9 +190,9 @@ def test_kernels_that_torch_compiles_are_no_code_of_the_user(
     (kernels / "kernel.py").write_text("")
     monkeypatch.syspath_prepend(kernels)
     with config_error("model.target=net.Net: kernel ... computed"):
-        made()
+        new_network()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(kernels))
-    made()
+    new_network()
 
 
 @pytest.mark.slow
@@ -250,7 +250,7 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
         run(compose(line), line)
 
     (folder / "data.csv").write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
-    write(folder, constructor="open('data.csv', 'a').write('1,a\\n')")  # another process could do it
+    write(folder, constructor="open('data.csv', 'a').write('1,a\\n')")  # another process could import it
     own = ["data=csv", "data.path=data.csv", "data.target=y"]
     with pytest.raises(PlanOutdated):
         run(compose([*line, *own]), [*line, *own])
@@ -280,19 +280,19 @@ def test_an_error_names_the_users_own_line(folder: Path, parts: dict[str, str], 
     (folder / "blocks.py").write_text("\nbroken = 1 / 0\n")
     write(folder, **parts)
     with config_error(f"model.target=net.Net: {problem}"):
-        made()
+        new_network()
 
 
 def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
     write(folder, forward="x.reshape(7)")
-    network = made()
+    network = new_network()
     with pytest.raises(RuntimeError) as caught:
         network(torch.zeros(2, 4))
     assert _one_line(caught.value).startswith("net.py:11 in forward: RuntimeError: shape ")
 
 
 @pytest.mark.slow
-def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
+def test_user_modules_are_found_without_running_them(folder: Path) -> None:
     write(folder, "raise SystemExit(3)")
     code = (
         "import sys; from reglab.config.compose import compose; from reglab.config.identity import config_hash\n"
@@ -306,7 +306,7 @@ def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
 def test_a_class_that_a_config_names_is_part_of_the_identity_and_no_computed_import(
     folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that trains a network by `model.target` and one by ``model._target_`` in turn."""
+    """Train a network by `model.target` and another by ``model._target_`` in one process."""
     monkeypatch.syspath_prepend(folder)
     write(folder)
     write(folder, file="other_net.py")

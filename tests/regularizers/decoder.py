@@ -1,4 +1,4 @@
-"""A decoder of a few numbers that runs under vmap, with parts called as the transformers library calls them."""
+"""Tiny decoder that runs under vmap, with modules named as in the transformers library."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ LENGTH = 6
 
 
 class TinyAttention(nn.Module):
-    """One head; a tuple comes out, as from the library's."""
+    """Single-head causal self-attention that returns a tuple, as in the transformers library."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class TinyAttention(nn.Module):
 
 
 class TinyMLP(nn.Module):
-    """Two matrices."""
+    """Feed-forward layer of two linear maps."""
 
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class TinyBlock(nn.Module):
 
 
 class TinyDecoder(nn.Module):
-    """Logits (rows, length, tokens) of tokens (rows, length)."""
+    """Return logits (rows, length, tokens) for tokens (rows, length)."""
 
     unit_axes: ClassVar = {"place": 0}
 

@@ -1,4 +1,4 @@
-"""Short trainings under a real Lightning Trainer, with what the regularizers hand to it."""
+"""Short trainings with a real Lightning Trainer and the callbacks of the regularizers."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from tests.regularizers.steps import batch_of, fit_of, network, task_of
 
 
 class Shuffled(Batches):
-    """The rows of `fitted`, in an order of its own in each epoch, the last batch smaller."""
+    """Training rows of `fitted`, reshuffled in each epoch, with a smaller last batch."""
 
     def __init__(self) -> None:
         inputs, targets = map(torch.cat, zip(*(batch_of("classification", seed=i) for i in range(4)), strict=True))
@@ -34,7 +34,7 @@ def fitted(
     module_class: type[Module] = Module,
     **settings: Any,
 ) -> tuple[Module, pl.Trainer]:
-    """A classifier after epochs of four batches (or of the loader), evaluated after each on two other ones."""
+    """Train a classifier on four batches, or on `loader`, and evaluate it on two other batches after each epoch."""
     fit = fit_of(network(**(net or {})), task_of("classification"), regularizers)
     module = module_class(fit, make, scheduler, seed=3, monitored=["val/loss"])
     callbacks = [*extra, *(callback for regularizer in regularizers for callback in regularizer.callbacks())]

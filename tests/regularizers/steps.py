@@ -1,4 +1,4 @@
-"""Training steps as `reglab.training.Module` takes them, without a Trainer around them."""
+"""Training steps of `reglab.training.Module` without a Trainer."""
 
 import math
 from collections import OrderedDict
@@ -25,7 +25,7 @@ LANGUAGE = "language modeling"
 
 
 def batch_of(kind: str, rows: int = 24, seed: int = 0, shape: tuple[int, ...] = (FEATURES,)) -> Batch:
-    """Random inputs (rows, *shape), and targets that depend on them; of tokens the next one is the target."""
+    """Return random inputs (rows, *shape) and targets that depend on them, for tokens the next tokens."""
     generator = torch.Generator().manual_seed(seed)
     if kind == LANGUAGE:
         tokens = torch.randint(TOKENS, (rows, LENGTH + 1), generator=generator)
@@ -49,10 +49,9 @@ def network(
     dropout: bool = False,
     **options: Any,
 ) -> MLP | CNN | ResidualCNN | TinyDecoder:
-    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not.
+    """Return a small MLP for tables, or a CNN for images and signals, a residual one with `residual`.
 
-    For language modeling it is a decoder, whatever the shape. With `dropout` it has a dropout layer before its last
-    layer.
+    For language modeling it is a decoder, and `shape` is ignored. `dropout` adds a dropout layer before the last layer.
     """
     torch.manual_seed(seed)
     if kind == LANGUAGE:
@@ -83,7 +82,7 @@ def train(
     steps: int,
     optimizer: Callable[[Any], torch.optim.Optimizer] | None = None,
 ) -> Fit:
-    """Take the steps, by default of SGD with lr 0.1. Each step seeds the global generator with its number."""
+    """Train for a number of steps, by default of SGD with lr 0.1, and seed the global generator from each step."""
     fit.train()
     make = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=0.1))
     module = Module(fit, optimizer=make)
@@ -118,7 +117,7 @@ def train(
     return fit
 
 
-def same_state(one: nn.Module, other: nn.Module) -> bool:
+def same_state(first: nn.Module, second: nn.Module) -> bool:
     """Return whether two models have equal tensors under equal names, bit for bit."""
-    first, second = one.state_dict(), other.state_dict()
-    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
+    state, other_state = first.state_dict(), second.state_dict()
+    return list(state) == list(other_state) and all(torch.equal(state[name], other_state[name]) for name in state)

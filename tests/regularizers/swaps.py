@@ -1,4 +1,4 @@
-"""Models with changed weights, and what such a model computes with."""
+"""Helpers for methods that change weights during a forward pass."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ def attached(model: nn.Module, *methods: Any) -> nn.Module:
     return model
 
 
-def seen(method: Regularizer, value: float = 0.5, size: int = 400) -> Tensor:
-    """What a linear model computed with in one training pass, where all its weights were `value`."""
+def weights_in_pass(method: Regularizer, value: float = 0.5, size: int = 400) -> Tensor:
+    """Return the weights in one training pass of a linear model whose own weights are all `value`."""
     model = attached(Linear((size,), size), method)
     nn.init.constant_(model.output.weight, value)
     nn.init.zeros_(model.output.bias)

@@ -22,7 +22,7 @@ both = pytest.mark.parametrize(("cls", "activation"), METHODS, ids=["l1", "kl"])
 
 
 def hidden(model: nn.Module, inputs: torch.Tensor) -> list[torch.Tensor]:
-    """Both hidden layers' activations, computed by hand."""
+    """Return the activations of both hidden layers, computed by hand."""
     first = model.activation_0(model.hidden_0(inputs))
     return [first, model.activation_1(model.hidden_1(first))]
 
@@ -35,8 +35,8 @@ def test_l1_is_the_mean_over_examples_of_the_sum_over_units(double: None) -> Non
     torch.testing.assert_close(fit((inputs, targets)), expected, rtol=1e-13, atol=0)
 
 
-def test_l1_leaves_lone_units_at_the_soft_threshold_of_their_targets(double: None) -> None:
-    """A unit an example, h = relu(w): the minimum of (h - t)² + s h is at max(t - s / 2, 0)."""
+def test_l1_soft_thresholds_the_targets_of_single_units(double: None) -> None:
+    """One unit per example, h = relu(w): (h - t)² + s h has its minimum at max(t - s / 2, 0)."""
     targets = torch.tensor([0.1, 0.2, 0.5, 1.0, 3.0])
     model = nn.Sequential(nn.Linear(5, 1, bias=False), nn.ReLU(), nn.Flatten(0))
     nn.init.constant_(model[0].weight, 2.0)
@@ -55,18 +55,16 @@ def test_kl_is_that_of_torchs_bernoullis(double: None) -> None:
     loss = fit((inputs, targets))
     torch.testing.assert_close(loss, expected, rtol=1e-13, atol=0)
     parameters = list(model.parameters())
-    for one, other in zip(
-        torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters), strict=True
-    ):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+    for a, b in zip(torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
 
 
-def test_kl_is_zero_where_units_speak_for_that_share_and_finite_where_they_are_stuck(double: None) -> None:
-    speaking = torch.zeros(40, 3)
-    speaking[:2] = 1.0
-    assert abs(activity_divergence([speaking])) < 1e-15
-    for stuck in (0.0, 1.0):
-        units = torch.full((4, 3), stuck, requires_grad=True)
+def test_kl_is_zero_at_the_target_share_and_finite_for_constant_units(double: None) -> None:
+    active = torch.zeros(40, 3)
+    active[:2] = 1.0
+    assert abs(activity_divergence([active])) < 1e-15
+    for value in (0.0, 1.0):
+        units = torch.full((4, 3), value, requires_grad=True)
         divergence = activity_divergence([units])
         divergence.backward()
         assert divergence.isfinite()
@@ -115,13 +113,13 @@ def test_the_latest_training_pass_counts_alone(cls: Any, activation: str) -> Non
     model, task, batch = network(activation=activation), task_of("classification"), batch_of("classification")
     fit = fit_of(model, task, [cls(0.3)])
     once, step, other = fit(batch), Step(model, task, batch), torch.randn(7, 6)
-    model(other)  # the first of two passes in a step
+    model(other)  # the first of two passes of a step
     loss = task.criterion(step.forward(), batch[1])
     with torch.no_grad():
         model(other)
     model.eval()(other)
     assert torch.equal(fit.regularizers[0].loss(loss, step), once)
-    copy.deepcopy(fit)  # which a pass that is still held would not allow
+    copy.deepcopy(fit)  # fails if an earlier pass is still recorded
 
 
 @both
@@ -155,7 +153,7 @@ def test_kl_refuses_other_activations() -> None:
 
 
 class InPlace(nn.Module):
-    """What comes after an activation, written in place or not."""
+    """Network with an operation after the activation that is in place or not."""
 
     def __init__(self, activation: str, change: str, in_place: bool) -> None:
         super().__init__()
@@ -177,41 +175,41 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("change", ["add", "relu", "dropout"])
 @pytest.mark.parametrize("activation", ["SiLU", "Softplus"])
-def test_activations_count_as_they_were_where_the_network_changes_them_in_place(
-    double: None, activation: str, change: str
-) -> None:
+def test_activations_are_recorded_before_operations_in_place(double: None, activation: str, change: str) -> None:
     batch = torch.randn(6, 4), torch.randint(0, 3, (6,))
-    found = []
+    results = []
     for in_place in (False, True):
         net = InPlace(activation, change, in_place)
         fit = fit_of(net, task_of("classification"), [ActivityL1(0.7)])
-        train(fit, [batch], 3, lambda p: torch.optim.SGD(p, lr=0.1))  # the first pass, and later ones
+        train(fit, [batch], 3, lambda p: torch.optim.SGD(p, lr=0.1))  # the first pass and later passes
         torch.manual_seed(0)
-        loss, own = fit.losses(batch)
+        loss, data_loss = fit.losses(batch)
         net.zero_grad()
         loss.backward()
-        found.append([loss - own, *(p.grad.clone() for p in net.parameters())])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+        results.append([loss - data_loss, *(p.grad.clone() for p in net.parameters())])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
-def test_kl_counts_them_as_they_were_too(double: None) -> None:
+def test_kl_records_activations_before_operations_in_place(double: None) -> None:
     batch = torch.randn(6, 4), torch.randint(0, 3, (6,))
-    fits = [fit_of(InPlace("Sigmoid", "add", there), task_of("classification"), [ActivityKL(0.7)]) for there in (0, 1)]
+    fits = [
+        fit_of(InPlace("Sigmoid", "add", in_place), task_of("classification"), [ActivityKL(0.7)]) for in_place in (0, 1)
+    ]
     for _ in range(2):
-        added = [loss - own for loss, own in (fit.losses(batch) for fit in fits)]
+        added = [loss - data_loss for loss, data_loss in (fit.losses(batch) for fit in fits)]
         torch.testing.assert_close(*added, rtol=1e-12, atol=0)
 
 
 @both
 def test_copies_are_made_only_where_they_are_needed(cls: Any, activation: str) -> None:
     fit = fit_of(network(activation=activation), task_of("classification"), [cls(0.3)])
-    batch, seen = batch_of("classification"), []
-    fit.model.activation_0.register_forward_hook(lambda layer, inputs, output: seen.append(output.data_ptr()))
+    batch, pointers = batch_of("classification"), []
+    fit.model.activation_0.register_forward_hook(lambda layer, inputs, output: pointers.append(output.data_ptr()))
     for copied in (True, False, False):
         fit.model(batch[0])
-        (kept, _) = fit.regularizers[0]._recorder.pop()
-        assert (kept.values.data_ptr() != seen.pop()) is copied
+        (record, _) = fit.regularizers[0]._recorder.pop()
+        assert (record.values.data_ptr() != pointers.pop()) is copied
 
 
 def test_a_change_in_some_passes_only_is_refused_by_name() -> None:
@@ -225,7 +223,7 @@ def test_a_change_in_some_passes_only_is_refused_by_name() -> None:
 
 
 class Ordered(nn.Module):
-    """Sequences (rows, length, 3) through a layer that keeps the examples on the axis that it declares."""
+    """Network for sequences (rows, length, 3) with a layer that declares its batch axis by `batch_first`."""
 
     def __init__(self, first: bool) -> None:
         super().__init__()
@@ -241,14 +239,14 @@ class Ordered(nn.Module):
 
 @pytest.mark.parametrize("cls", [ActivityL1, ActivityKL])
 @pytest.mark.parametrize("rows", [5, 7])
-def test_examples_are_found_where_a_layer_declares_them(double: None, cls: Any, rows: int) -> None:
-    """Also where a batch has as many examples as places (7)."""
+def test_the_batch_axis_is_the_one_that_a_layer_declares(double: None, cls: Any, rows: int) -> None:
+    """Includes a batch with as many examples as positions (7)."""
     batch = torch.randn(rows, 7, 3), torch.randint(0, 3, (rows,))
     added = []
     for first in (True, False):
         fit = fit_of(Ordered(first), task_of("classification"), [cls(0.7)])
-        loss, own = fit.losses(batch)
-        added.append(loss - own)
+        loss, data_loss = fit.losses(batch)
+        added.append(loss - data_loss)
     torch.testing.assert_close(*added, rtol=1e-12, atol=0)
 
 
@@ -267,7 +265,7 @@ def test_kl_refuses_a_layer_whose_outputs_do_not_begin_with_examples() -> None:
 
 
 class Recurring(nn.LSTM):
-    """Gives a tuple, of a packed sequence where it is given one."""
+    """LSTM that returns a tuple, with a packed sequence for packed inputs."""
 
     is_activation = True
 
@@ -293,11 +291,11 @@ def test_recurrent_layers_may_give_tuples_and_packed_sequences(double: None, pac
     batch = torch.randn(5, 7, 3), torch.randint(0, 3, (5,))
     net = Net()
     fit = fit_of(net, task_of("classification"), [ActivityL1(0.7)])
-    loss, own = fit.losses(batch)
+    loss, data_loss = fit.losses(batch)
     exact = 0.7 * nn.LSTM.forward(net.recurrent, batch[0])[0].abs().sum() / 5
-    torch.testing.assert_close(loss - own, exact, rtol=1e-12, atol=0)
+    torch.testing.assert_close(loss - data_loss, exact, rtol=1e-12, atol=0)
     noisy = fit_of(Net(), task_of("classification"), [Dropout(p=0.5)])
-    assert float(noisy(batch).detach()) != float(own.detach())
+    assert float(noisy(batch).detach()) != float(data_loss.detach())
 
 
 def test_an_output_without_values_is_refused_by_name() -> None:

@@ -11,29 +11,29 @@ from reglab.regularizers.alpha_dropout import SATURATED, alpha_dropped
 from tests.regularizers.steps import network
 
 
-def either_way(values: torch.Tensor, p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """All values dropped, and all kept."""
+def all_or_none_dropped(values: torch.Tensor, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the values with all of them dropped, and with none dropped."""
     return tuple(alpha_dropped(values, torch.full_like(values, draw), torch.tensor(p)) for draw in (0.0, 0.999))
 
 
 @pytest.mark.parametrize("p", [0.05, 0.2, 0.7])
 def test_mean_0_and_variance_1_stay(double: None, p: float) -> None:
-    """Exactly, by both outcomes with their probability, of values that have these moments exactly."""
+    """Compute the exact moments from both outcomes and their probabilities."""
     values = torch.randn(50)
     values = (values - values.mean()) / values.std(correction=0)
-    dropped, kept = either_way(values, p)
+    dropped, kept = all_or_none_dropped(values, p)
     mean = (p * dropped + (1 - p) * kept).mean()
     square = (p * dropped**2 + (1 - p) * kept**2).mean()
     torch.testing.assert_close(torch.stack([mean, square]), torch.tensor([0.0, 1.0]), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
-def test_it_is_torchs(double: None, p: float) -> None:
-    """A value has two outcomes, and torch's function has the same two."""
+def test_it_equals_torch(double: None, p: float) -> None:
+    """Both outcomes of a value equal those of torch."""
     for value in (-1.0, 0.0, 2.5):
         values = torch.full((200,), value)
-        ours = torch.stack([outcome[0] for outcome in either_way(values, p)]).sort().values
-        torch.testing.assert_close(ours, F.alpha_dropout(values, p, training=True).unique(), rtol=1e-13, atol=1e-14)
+        outcomes = torch.stack([outcome[0] for outcome in all_or_none_dropped(values, p)]).sort().values
+        torch.testing.assert_close(outcomes, F.alpha_dropout(values, p, training=True).unique(), rtol=1e-13, atol=1e-14)
 
 
 def test_a_dropped_unit_has_the_value_of_selu_at_minus_infinity(double: None) -> None:
@@ -52,7 +52,7 @@ def test_the_class_does_what_the_function_does() -> None:
     model, inputs = nn.Sequential(nn.SELU(), nn.Flatten()), torch.randn(5, 4)
     method = AlphaDropout(0.4)
     method.attach(model)
-    method.attach(model)  # twice attached, once dropped
+    method.attach(model)  # a second call has no effect
     torch.manual_seed(1)
     outputs = model(inputs)
     torch.manual_seed(1)

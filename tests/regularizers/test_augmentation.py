@@ -1,4 +1,4 @@
-"""What augmentation draws and does: exact at its ends, uniform in between."""
+"""Augmentation: exact transforms, and the distributions of their parameters."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_a_flip_is_torchs_flip_and_off_is_the_inputs(shape: tuple[int, ...], dty
 
 
 def read(sides: tuple[int, ...], **strengths: float) -> tuple[Tensor, Tensor]:
-    """Zoom and offsets (rows, axes) of what the class drew, from what it made of a ramp along each axis."""
+    """Return zoom and offsets (rows, axes) that the method drew, measured on a ramp along each axis."""
     torch.manual_seed(3)
     ramps = torch.stack(torch.meshgrid(*[torch.arange(float(side)) for side in sides], indexing="ij"))
     out = augmented(ramps.expand(ROWS, *ramps.shape), **strengths)

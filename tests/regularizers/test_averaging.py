@@ -1,4 +1,4 @@
-"""What `EMA` and `SWA` share: the mean in the place of the weights, and the running statistics that belong to it."""
+"""Behaviour shared by `EMA` and `SWA`: averaged weights and recomputed running statistics."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.regularizers.lightning_runs import Shuffled, fitted
 from tests.regularizers.steps import batch_of, network, same_state
 
 NORM = {"norm": "batch"}
-TRAINING = [batch_of("classification", seed=i)[0] for i in range(4)]  # what `fitted` trains on
+TRAINING = [batch_of("classification", seed=i)[0] for i in range(4)]  # the training inputs of `fitted`
 
 
 @pytest.fixture(params=[EMA(0.9), SWA(0.5)], ids=["ema", "swa"])
@@ -34,10 +34,10 @@ def callback_of(trainer: pl.Trainer) -> Averaging:
 
 
 def test_statistics_by_hand(double: None) -> None:
-    """Of rows, not of batches: a last batch of two rows does not count like one of ten."""
+    """Statistics weight batches by their rows, so that a last batch of two rows counts less than one of ten."""
     model, batches = network(norm="batch"), [batch.double() for batch in TRAINING[0].split([10, 10, 2, 2])]
     recompute_statistics(model, batches)
-    first, mean, variance = model.hidden_0, *(found.clone() for found in running_statistics(model)[:2])
+    first, mean, variance = model.hidden_0, *(statistic.clone() for statistic in running_statistics(model)[:2])
     outputs = [first(batch).detach() for batch in batches]
     torch.testing.assert_close(mean, torch.cat(outputs).mean(0), rtol=1e-12, atol=1e-14)
     expected = sum(len(values) * values.var(0) for values in outputs) / len(torch.cat(outputs))
@@ -46,24 +46,24 @@ def test_statistics_by_hand(double: None) -> None:
     assert not torch.allclose(running_statistics(model)[0], mean)
 
 
-def test_statistics_of_equal_batches_are_torchs(double: None) -> None:
-    ours, theirs = network(norm="batch"), network(norm="batch")
+def test_statistics_of_equal_batches_equal_torch(double: None) -> None:
+    model, reference = network(norm="batch"), network(norm="batch")
     batches = [batch.double() for batch in TRAINING]
-    recompute_statistics(ours, batches)
-    update_bn(batches, theirs)
-    for one, other in zip(running_statistics(ours), running_statistics(theirs), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    recompute_statistics(model, batches)
+    update_bn(batches, reference)
+    for a, b in zip(running_statistics(model), running_statistics(reference), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-def test_all_but_the_statistics_stays(momentum: float | None) -> None:
+def test_recomputing_changes_the_statistics_only(momentum: float | None) -> None:
     model = network(norm="batch", seed=1)
     Dropout(p=0.5).attach(model)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
     for norm in norms:
         norm.momentum = momentum
     model.train()
-    norms[0].eval()  # as a frozen one
+    norms[0].eval()  # as if frozen
     before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
     torch.manual_seed(1)
     expected = torch.rand(3)
@@ -74,65 +74,68 @@ def test_all_but_the_statistics_stays(momentum: float | None) -> None:
     assert [norm.momentum for norm in norms] == [momentum, momentum]
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]) != ("running" in name), name
-    again = [statistic.clone() for statistic in running_statistics(model)]
+    statistics = [statistic.clone() for statistic in running_statistics(model)]
     recompute_statistics(model, TRAINING)
-    for one, other in zip(again, running_statistics(model), strict=True):
-        assert torch.equal(one, other), "nothing of what was there is left"
+    for first, second in zip(statistics, running_statistics(model), strict=True):
+        assert torch.equal(first, second), "earlier statistics do not matter"
 
 
-def test_training_goes_on_as_without_it(method: Regularizer) -> None:
-    """Batch order, dropout masks, weights and statistics in training: all as if nothing had been looked at."""
+def test_averaging_does_not_change_training(method: Regularizer) -> None:
+    """Evaluating the mean does not change batch order, dropout masks, weights or statistics of training."""
     on, trainer = fitted(method, Dropout(p=0.3), net=NORM, loader=Shuffled())
     plain, _ = fitted(Dropout(p=0.3), net=NORM, loader=Shuffled())
     assert not same_state(on.fit.model, plain.fit.model)
-    callback_of(trainer).on_train_start(trainer, on)  # another training would begin with the weights
+    callback_of(trainer).on_train_start(trainer, on)  # a new training begins with the weights
     assert same_state(on.fit.model, plain.fit.model)
 
 
-def test_what_is_tested_has_the_statistics_of_the_training_rows(method: Regularizer) -> None:
+def test_tested_weights_have_the_statistics_of_the_training_rows(method: Regularizer) -> None:
     on, _ = fitted(method, Dropout(p=0.3), net=NORM, epochs=1)
     assert on.best is not None
     expected = network(norm="batch")
     expected.load_state_dict(on.best)
-    update_bn(TRAINING, expected)  # it has no dropout, and the batches are of one size
-    for found in (on.fit.model.state_dict(), on.best):
+    update_bn(TRAINING, expected)  # without dropout, and with batches of equal size
+    for state in (on.fit.model.state_dict(), on.best):
         for name, tensor in expected.state_dict().items():
             if "running" in name:
-                torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(state[name], tensor, rtol=1e-5, atol=1e-6)
             if "tracked" in name:
-                assert found[name] == 4, "the steps of training"
+                assert state[name] == 4, "the steps of training"
 
 
-def away(found: list[Tensor], wanted: list[Tensor]) -> float:
-    """How far statistics are from others: of means in standard deviations, of variances in their logarithm."""
-    means = [(f - w) / v.sqrt() for f, w, v in zip(found[::2], wanted[::2], wanted[1::2], strict=True)]
-    spreads = [(f / w).log() for f, w in zip(found[1::2], wanted[1::2], strict=True)]
+def distance(statistics: list[Tensor], expected: list[Tensor]) -> float:
+    """Return the root mean square distance of means, in standard deviations, and of log variances."""
+    means = [
+        (mean - target) / v.sqrt()
+        for mean, target, v in zip(statistics[::2], expected[::2], expected[1::2], strict=True)
+    ]
+    spreads = [(variance / target).log() for variance, target in zip(statistics[1::2], expected[1::2], strict=True)]
     return float(torch.cat(means + spreads).square().mean().sqrt())
 
 
-def test_neither_statistics_in_training_nor_averaged_ones_fit_the_mean() -> None:
-    """With a decay of .98 over 40 steps: why they are recomputed."""
+def test_statistics_from_training_and_averaged_statistics_do_not_fit_the_mean() -> None:
+    """A decay of 0.98 over 40 steps shows the need to recompute them."""
     decay, steps = 0.98, 40
     after = []
 
-    class Follow(pl.Callback):
+    class RecordCalls(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
             after.append([statistic.clone() for statistic in running_statistics(pl_module)])
 
-    on, _ = fitted(EMA(decay), net=NORM, epochs=10, extra=[Follow()])
+    on, _ = fitted(EMA(decay), net=NORM, epochs=10, extra=[RecordCalls()])
     assert len(after) == steps
     shares = torch.tensor([decay ** (steps - 1 - i) for i in range(steps)])
-    carried = [sum(s * one[i] for s, one in zip(shares, after, strict=True)) / shares.sum() for i in range(4)]
-    found = [statistic.clone() for statistic in running_statistics(on)]
+    averaged = [sum(s * step[i] for s, step in zip(shares, after, strict=True)) / shares.sum() for i in range(4)]
+    statistics = [statistic.clone() for statistic in running_statistics(on)]
     recompute_statistics(on.fit.model, TRAINING)
-    wanted = running_statistics(on)
-    assert away(found, wanted) == 0
-    assert away(after[-1], wanted) > 0.1
-    assert away(carried, wanted) > 0.1
+    expected = running_statistics(on)
+    assert distance(statistics, expected) == 0
+    assert distance(after[-1], expected) > 0.1
+    assert distance(averaged, expected) > 0.1
 
 
-def test_a_loader_that_shuffles_by_the_global_generator_moves_nothing(method: Regularizer) -> None:
-    """`Module` reseeds before each step; what a loader draws between steps is its own matter."""
+def test_a_loader_that_uses_the_global_generator_gets_the_same_draws(method: Regularizer) -> None:
+    """`Module` reseeds before each step, so that draws of a loader between steps do not matter."""
 
     def loader() -> Any:
         inputs, targets = Shuffled().inputs, Shuffled().targets
@@ -151,26 +154,26 @@ def test_a_loader_that_shuffles_by_the_global_generator_moves_nothing(method: Re
     ("precision", "dtype", "close"), [("bf16-mixed", torch.bfloat16, 0.03), ("64-true", torch.float64, 1e-6)]
 )
 def test_other_precisions(method: Regularizer, precision: str, dtype: torch.dtype, close: float) -> None:
-    """The passes for the statistics run in the precision of training, the statistics keep their own."""
-    seen: list[torch.dtype] = []
+    """Passes for the statistics run in the precision of training; the statistics keep their dtype."""
+    dtypes: list[torch.dtype] = []
 
-    class Follow(pl.Callback):
+    class RecordCalls(pl.Callback):
         def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            pl_module.fit.model.hidden_0.register_forward_hook(lambda layer, inputs, out: seen.append(out.dtype))
+            pl_module.fit.model.hidden_0.register_forward_hook(lambda layer, inputs, out: dtypes.append(out.dtype))
 
     loader = Shuffled()
     if precision == "64-true":
         loader.inputs = loader.inputs.double()
-    # Without evaluations: three epochs of training, and one pass at the end.
-    on, _ = fitted(method, net=NORM, precision=precision, loader=loader, limit_val_batches=0, extra=[Follow()])
-    assert seen == [dtype] * 4 * len(loader)
+    # No evaluations: three epochs of training and one pass for the statistics at the end.
+    on, _ = fitted(method, net=NORM, precision=precision, loader=loader, limit_val_batches=0, extra=[RecordCalls()])
+    assert dtypes == [dtype] * 4 * len(loader)
     assert all(statistic.dtype != torch.bfloat16 for statistic in running_statistics(on))
-    found = [statistic.clone() for statistic in running_statistics(on)]
+    statistics = [statistic.clone() for statistic in running_statistics(on)]
     full = Shuffled()
     full.epoch = 3
     recompute_statistics(on.fit.model.double(), [inputs.double() for inputs, _ in full])
-    for one, other in zip(found, running_statistics(on), strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=close, atol=close)
+    for a, b in zip(statistics, running_statistics(on), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=close, atol=close)
 
 
 @pytest.mark.parametrize("batches", [2, 0.5])
@@ -178,20 +181,20 @@ def test_batches_that_training_leaves_out_are_left_out(method: Regularizer, batc
     on, _ = fitted(method, net=NORM, epochs=2, limit_train_batches=batches)
     expected = copy.deepcopy(on.fit.model)
     update_bn(TRAINING[:2], expected)
-    for one, other in zip(running_statistics(on), running_statistics(expected), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    for a, b in zip(running_statistics(on), running_statistics(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_a_finished_training_that_is_resumed_ends_on_the_mean(method: Regularizer, tmp_path: Path) -> None:
-    """Lightning skips all of it, with its statistics: the rows' order that made them is not to be had any more."""
-    whole, first = fitted(method, net=NORM, loader=Shuffled())
+    """Lightning skips the finished training, so that the statistics come from the checkpoint."""
+    finished, first = fitted(method, net=NORM, loader=Shuffled())
     first.save_checkpoint(tmp_path / "end.ckpt")
     resumed, _ = fitted(copy.deepcopy(method), net=NORM, loader=Shuffled(), checkpoint=str(tmp_path / "end.ckpt"))
-    assert same_state(resumed.fit.model, whole.fit.model)
+    assert same_state(resumed.fit.model, finished.fit.model)
 
 
-class Foreign(pl.LightningModule):
-    """Somebody's module with batch normalization."""
+class UserModule(pl.LightningModule):
+    """User-written module with batch normalization."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,15 +216,17 @@ class Foreign(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=0.05)
 
 
-def train_foreign(module: Foreign, method: Regularizer, shape: Callable[[Any], Any] = lambda batch: batch) -> None:
+def train_user_module(
+    module: UserModule, method: Regularizer, shape: Callable[[Any], Any] = lambda batch: batch
+) -> None:
     trainer = make_trainer({"accelerator": "cpu", "max_epochs": 2, "precision": "64-true"}, method.callbacks())
     trainer.fit(module, DataLoader([shape(batch_of("classification", seed=i)) for i in range(4)], batch_size=None))
 
 
-def test_its_callbacks_work_on_any_module(method: Regularizer) -> None:
-    """Eight steps, by hand: the mean is exact, and so are its statistics; the inputs are converted as in training."""
-    module = Foreign()
-    train_foreign(module, method)
+def test_the_callbacks_work_on_user_modules(method: Regularizer) -> None:
+    """Compare the mean of eight steps and its statistics with values computed by hand."""
+    module = UserModule()
+    train_user_module(module, method)
     shares = torch.tensor([0.9 ** (7 - i) for i in range(8)] if method.name == "ema" else [0.0] * 4 + [1.0] * 4)
     for place, weight in enumerate(module.parameters()):
         expected = sum(s.double() * w[place] for s, w in zip(shares / shares.sum(), module.after, strict=True))
@@ -231,16 +236,16 @@ def test_its_callbacks_work_on_any_module(method: Regularizer) -> None:
     torch.testing.assert_close(module.net[1].running_var, outputs.var(1).mean(0), rtol=1e-12, atol=1e-14)
 
 
-def test_a_module_whose_statistics_could_not_be_made_is_refused(method: Regularizer) -> None:
-    class Silent(Foreign):
+def test_a_module_whose_statistics_cannot_be_recomputed_is_refused(method: Regularizer) -> None:
+    class WithoutForward(UserModule):
         forward = pl.LightningModule.forward
 
     with config_error(f"regularizer={method.name}: no forward ... forward(inputs)"):
-        train_foreign(Silent(), method)
-    module = Foreign()
+        train_user_module(WithoutForward(), method)
+    module = UserModule()
     with config_error(f"regularizer={method.name}: batch is a dict ... (inputs, "):
-        train_foreign(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
+        train_user_module(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
     assert not module.after
-    module.net[1] = nn.Identity()  # without statistics neither is needed
-    train_foreign(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
+    module.net[1] = nn.Identity()  # no statistics to recompute
+    train_user_module(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
     assert len(module.after) == 8

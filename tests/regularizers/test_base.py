@@ -74,7 +74,8 @@ def test_a_step_shows_what_a_method_needs() -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("flush", [False, True], ids=["denormals", "flushed"])  # runs flush: bounds must not move
+# Runs flush denormals, which must not move bounds.
+@pytest.mark.parametrize("flush", [False, True], ids=["denormals", "flushed"])
 def test_strengths_out_of_bounds(make, message: str, flush: bool) -> None:
     torch.set_flush_denormal(flush)
     try:

@@ -1,4 +1,4 @@
-"""Each regularizer's card agrees with its config and its class."""
+"""Agreement of the card of each regularizer with its config and its class."""
 
 import json
 import re
@@ -50,7 +50,7 @@ FREE = Prices(uniform=0.0, normal=0.0, moved=0.0)
 
 
 def theory(name: str, prices: Prices = FREE) -> float:
-    """On the large net, where a step without a regularizer takes 100 ms."""
+    """Return the theoretical cost on the large net, with 100 ms for a step without a regularizer."""
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))[name]
     settings.pop("_target_")
     return factor(
@@ -68,7 +68,7 @@ def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
 
 
 def test_the_cost_in_theory_by_hand() -> None:
-    """The large net has the matrices 1024 x 784, 1024 x 1024, 2048 x 1024 and 10 x 2048, and batches of 256 rows."""
+    """The large net has matrices 1024 x 784, 1024 x 1024, 2048 x 1024 and 10 x 2048; batches have 256 rows."""
     shapes = [(784, 1024), (1024, 1024), (1024, 2048), (10, 2048)]
     weights = sum(n * m for n, m in shapes)
     units = 256 * (1024 + 1024 + 2048)
@@ -91,7 +91,8 @@ def test_the_cost_in_theory_by_hand() -> None:
 @pytest.mark.parametrize("name", [*NAMES, "none"])
 def test_a_config_begins_with_the_command_that_runs_it(name: str) -> None:
     first = (CONF / "regularizer" / f"{name}.yaml").read_text().splitlines()[0]
-    assert re.match(rf'# make train ARGS="regularizer=(\[([a-z0-9_]+,)*)?{name}\b', first)  # or with what it needs
+    # alone, or with methods that it requires
+    assert re.match(rf'# make train ARGS="regularizer=(\[([a-z0-9_]+,)*)?{name}\b', first)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,12 +109,12 @@ def test_card(name: str) -> None:
     written_costs = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
     declared = regularizer_classes()[name].strengths()
     assert written_costs == {
-        strength: [values[name][strength], one.search.low, one.search.high, one.off]
-        for strength, one in declared.items()
+        strength: [values[name][strength], bounds.search.low, bounds.search.high, bounds.off]
+        for strength, bounds in declared.items()
     }
 
     text = " ".join(lines)
-    logarithmic = [strength for strength, one in declared.items() if one.search.log]
+    logarithmic = [strength for strength, bounds in declared.items() if bounds.search.log]
     named = " and ".join(f"`{strength}`" for strength in logarithmic)
     which = named if logarithmic != [*declared] else {1: "it", 2: "both"}[len(declared)] if logarithmic else ""
     ranges = re.findall(r"Search ([^.]*) on a logarithmic scale", text)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 def constant_images(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Image i holds the number i everywhere, and its label is i modulo the classes."""
+    """Return images i with all pixels equal to i, and labels i modulo the number of classes."""
     return torch.arange(float(rows)).reshape(rows, 1, 1, 1).expand(rows, *SHAPE), torch.arange(rows) % CLASSES
 
 
@@ -33,7 +33,7 @@ def test_a_clipped_box_counts_what_is_left_of_it() -> None:
     images, labels = constant_images(2)
     centers = torch.tensor([4, 0]), torch.tensor([5, 0])
     sides = box_sides(images, torch.tensor([0.75, 0.75]))
-    assert [side.tolist() for side in sides] == [[4, 4], [5, 5]]  # half of 8 and of 10: a quarter of the area
+    assert [side.tolist() for side in sides] == [[4, 4], [5, 5]]  # half of each side: a quarter of the area
     mask = box_masks(images, centers, sides)
     out, targets = pasted((images, F.one_hot(labels, 2).double()), torch.tensor([1, 0]), mask)
     assert (out != images).sum((2, 3)).tolist() == [[20, 20], [6, 6]]

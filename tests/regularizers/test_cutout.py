@@ -14,8 +14,8 @@ CENTERS = (torch.tensor([4, 0, 7, 3]), torch.tensor([5, 0, 9, 0]))
     [
         (0.0, [0, 0, 0, 0]),
         (1.0, [1, 1, 1, 1]),
-        (3.0, [9, 4, 4, 6]),  # whole; in two corners; at an edge
-        (4.0, [16, 4, 9, 8]),  # an even side reaches one pixel further up and left
+        (3.0, [9, 4, 4, 6]),  # inside; in two corners; at an edge
+        (4.0, [16, 4, 9, 8]),  # an even square extends one more pixel up and left
         (99.0, [80, 80, 80, 80]),
     ],
 )
@@ -45,7 +45,7 @@ def test_every_image_has_its_own_square_at_any_pixel() -> None:
     inputs, targets = Cutout(1.0).transform_batch(batch, step)
     assert targets is batch[1]
     assert ((inputs == 0).sum((1, 2, 3)) == 2).all()
-    often = (inputs == 0)[:, 0].sum(0)  # 50 for each of the 80 pixels
+    often = (inputs == 0)[:, 0].sum(0)  # 50 per pixel
     assert often.min() > 15
     assert often.max() < 85
 

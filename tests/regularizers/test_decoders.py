@@ -1,4 +1,4 @@
-"""Dropout where decoders have it: on those of the transformers library, at the places that are meant."""
+"""Dropout methods for decoders, tested on models of the transformers library."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ LLAMA = {
 }
 
 
-def llama(**given: Any) -> LlamaForCausalLM:
+def llama(**options: Any) -> LlamaForCausalLM:
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(**{**LLAMA, **given}))
+    return LlamaForCausalLM(LlamaConfig(**{**LLAMA, **options}))
 
 
 def gpt2() -> GPT2LMHeadModel:
@@ -56,7 +56,7 @@ every = pytest.mark.parametrize("kind", BLOCKS)
 
 
 @every
-def test_places_are_found_by_rule(kind: str) -> None:
+def test_modules_are_found_by_rule(kind: str) -> None:
     make, at, (attention, mlp, last), embedding, count = BLOCKS[kind]
     named = {part: [f"{at.format(i)}.{part}" for i in range(count)] for part in (attention, mlp, last)}
     assert ResidualDropout(0.1).attach(make()) == named[attention] + named[mlp]
@@ -82,17 +82,17 @@ def test_places_are_found_by_rule(kind: str) -> None:
 def test_it_acts_in_training_alone(kind: str, method: Any) -> None:
     model = BLOCKS[kind][0]()
     plain = model.eval()(TOKENS).logits
-    made: Regularizer = method()
-    made.attach(model)
-    made.attach(model)  # twice attached, once there
+    regularizer: Regularizer = method()
+    regularizer.attach(model)
+    regularizer.attach(model)  # a second call has no effect
     torch.manual_seed(1)
     first, second = model.train()(TOKENS).logits, model(TOKENS).logits
     assert not torch.equal(first, second)
     assert torch.equal(model.eval()(TOKENS).logits, plain)
 
 
-class Seen:
-    """What comes into and out of a module."""
+class RecordIO:
+    """Record the inputs and outputs of a module."""
 
     def __init__(self, module: nn.Module) -> None:
         self.inputs: list[Tensor] = []
@@ -104,8 +104,8 @@ class Seen:
         self.outputs.append((output[0] if isinstance(output, tuple) else output).detach())
 
 
-def share_and_scale(dropped: Tensor, clean: Tensor, p: float) -> None:
-    """A share p is zero, within five standard deviations, and the rest is divided by 1 - p."""
+def assert_share_and_scale(dropped: Tensor, clean: Tensor, p: float) -> None:
+    """Assert that a share p is zero, within five standard deviations, and the rest is divided by 1 - p."""
     zero = dropped == 0
     assert abs(zero.float().mean() - p) < 5 * (p * (1 - p) / zero.numel()) ** 0.5
     torch.testing.assert_close(dropped[~zero], clean[~zero] / (1 - p))
@@ -114,32 +114,32 @@ def share_and_scale(dropped: Tensor, clean: Tensor, p: float) -> None:
 def test_residual_dropout_thins_what_attention_and_mlp_add() -> None:
     model = llama(hidden_size=64)
     layer = model.model.layers[0]
-    clean = {name: Seen(getattr(layer, name)) for name in ("self_attn", "mlp")}
+    clean = {name: RecordIO(getattr(layer, name)) for name in ("self_attn", "mlp")}
     ResidualDropout(0.25).attach(model)
-    thinned = {name: Seen(getattr(layer, name)) for name in clean}
+    thinned = {name: RecordIO(getattr(layer, name)) for name in clean}
     model.train()(TOKENS.repeat(9, 1))
-    for name, seen in thinned.items():
-        share_and_scale(seen.outputs[0], clean[name].outputs[0], 0.25)
+    for name, record in thinned.items():
+        assert_share_and_scale(record.outputs[0], clean[name].outputs[0], 0.25)
 
 
 def test_feed_forward_dropout_thins_what_the_last_matrix_reads() -> None:
     model = llama(intermediate_size=96)
     FeedForwardDropout(0.4).attach(model)
     mlp = model.model.layers[0].mlp
-    whole, read = Seen(mlp), Seen(mlp.down_proj)
+    whole, read = RecordIO(mlp), RecordIO(mlp.down_proj)
     model.train()(TOKENS.repeat(9, 1))
     (x,) = whole.inputs
-    share_and_scale(read.inputs[0], (mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)).detach(), 0.4)
+    assert_share_and_scale(read.inputs[0], (mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)).detach(), 0.4)
 
 
 def test_embedding_dropout_thins_elements_of_embeddings() -> None:
     model = llama(hidden_size=64)
     embedding = model.model.embed_tokens
-    clean = Seen(embedding)
+    clean = RecordIO(embedding)
     EmbeddingDropout(0.35).attach(model)
-    thinned = Seen(embedding)
+    thinned = RecordIO(embedding)
     model.train()(TOKENS.repeat(9, 1))
-    share_and_scale(thinned.outputs[0], clean.outputs[0], 0.35)
+    assert_share_and_scale(thinned.outputs[0], clean.outputs[0], 0.35)
 
 
 def test_token_dropout_leaves_whole_tokens_out() -> None:
@@ -151,7 +151,7 @@ def test_token_dropout_leaves_whole_tokens_out() -> None:
 
 
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
-def test_attention_dropout_is_what_the_model_would_do_itself(kernel: str) -> None:
+def test_attention_dropout_equals_that_of_the_model(kernel: str) -> None:
     attached, own = llama(attn_implementation=kernel), llama(attn_implementation=kernel, attention_dropout=0.3)
     AttentionDropout(0.3).attach(attached)
     outputs = []
@@ -161,16 +161,16 @@ def test_attention_dropout_is_what_the_model_would_do_itself(kernel: str) -> Non
     assert torch.equal(*outputs)
 
 
-def test_attention_dropout_follows_its_strength_and_keeps_the_models_own_at_zero() -> None:
+def test_attention_dropout_has_its_strength_or_at_zero_that_of_the_model() -> None:
     model, method = llama(attention_dropout=0.2), AttentionDropout(0.3)
     method.attach(model)
-    for strength, seen in ((0.3, 0.3), (0.1, 0.1), (0.0, 0.2)):
+    for strength, expected in ((0.3, 0.3), (0.1, 0.1), (0.0, 0.2)):
         method.p.fill_(strength)
         model.train()(TOKENS)
-        assert model.model.layers[0].self_attn.attention_dropout == pytest.approx(seen)
+        assert model.model.layers[0].self_attn.attention_dropout == pytest.approx(expected)
 
 
-def test_neftune_is_the_papers_noise() -> None:
+def test_neftune_adds_the_noise_of_the_paper() -> None:
     embedded, alpha = torch.zeros(400, 5, 8), torch.tensor(3.0)
     noise = with_uniform_noise(embedded, torch.rand(embedded.shape), alpha)
     assert noise.abs().max() <= 3 / 40**0.5

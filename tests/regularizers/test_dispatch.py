@@ -1,4 +1,4 @@
-"""How new weights get into a model."""
+"""`Dispatch` writes changed weights into a model."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from tests.errors import config_error
 
 
 class Halved(WeightDecay):
-    """Halves every weight after the step."""
+    """Halve every weight after the step."""
 
     def after_step(self, weights: dict[str, torch.Tensor], lr: float) -> dict[str, torch.Tensor]:
         return {name: weight / 2 for name, weight in weights.items()}
@@ -36,7 +36,7 @@ def test_the_parameter_stays_the_one_that_the_optimizer_holds() -> None:
 
 
 def test_weights_in_one_block_of_memory_stay_in_it() -> None:
-    """As cuDNN lays out the weights of a recurrent layer."""
+    """cuDNN requires one block for the weights of a recurrent layer."""
     block = torch.full((12,), 4.0)
     model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
     model[0].weight.data = block[:6].view(3, 2)

@@ -16,7 +16,7 @@ from reglab.schema.errors import ConfigError
 def test_every_position_is_dropped_with_p_and_the_mean_stays(
     double: None, positions: tuple[int, ...], block_size: int
 ) -> None:
-    """Exactly, at the edges too, by enumerating where blocks begin."""
+    """Enumerate all block positions, including the edges."""
     p, block = torch.tensor(0.3), torch.tensor(float(block_size))
     area = math.prod(min(block_size, side) for side in positions)
     gamma = 1 - 0.7 ** (1 / area)
@@ -34,7 +34,7 @@ def test_every_position_is_dropped_with_p_and_the_mean_stays(
 
 @pytest.mark.parametrize("block_size", [1, 2, 3, 5, 6, 9])
 def test_blocks_are_squares(double: None, block_size: int) -> None:
-    """As max-pooling spreads the places where blocks begin, around the edges; each example and channel has its own."""
+    """Compare with max-pooling of block positions, drawn per example and channel, with blocks wrapping around edges."""
     torch.manual_seed(0)
     p, maps = torch.tensor(0.4), torch.rand(50, 3, 6, 6) + 1
     side = min(block_size, 6)
@@ -62,7 +62,7 @@ def test_one_block_and_one_run() -> None:
         [2, 2, 0, 0, 0],
     ]
     draws = torch.ones(maps.shape)
-    draws[0, 0, 3, 4] = 0.0  # reaches around both edges
+    draws[0, 0, 3, 4] = 0.0  # wraps around both edges
     out = thinned_blocks(maps, draws, torch.tensor(0.5), torch.tensor(2.0))
     assert out[0, 0].tolist() == [
         [0, 2, 2, 2, 0],
@@ -78,7 +78,7 @@ def test_one_block_and_one_run() -> None:
 
 def test_the_dropped_area_in_training() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Sigmoid(), nn.Flatten())  # no value is zero by itself
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Sigmoid(), nn.Flatten())  # no activation is 0
     assert DropBlock(p=0.1, block_size=7).attach(model) == ["1"]
     images = torch.randn(500, 1, 20, 20)
     dropped = (model(images) == 0).reshape(500, 4, 20, 20)
@@ -93,7 +93,7 @@ def test_the_class_does_what_the_function_does() -> None:
     clean = model[:2](maps)
     method = DropBlock(p=0.3, block_size=2)
     method.attach(model)
-    method.attach(model)  # twice attached, once dropped
+    method.attach(model)  # a second call has no effect
     torch.manual_seed(1)
     outputs = model(maps)
     torch.manual_seed(1)

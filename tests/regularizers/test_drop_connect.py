@@ -5,13 +5,13 @@ import torch
 
 from reglab.regularizers import DropConnect
 from reglab.regularizers.dropout import zero_and_rescale
-from tests.regularizers.swaps import seen
+from tests.regularizers.swaps import weights_in_pass
 
 pytestmark = pytest.mark.usefixtures("double")
 
 
 def test_dropped_connections_have_the_weights_as_mean_and_cost_a_linear_model_ridge() -> None:
-    """E[W m / (1 - p)] = W, and E[loss] = SSE + p / (1 - p) Σⱼ (XᵀX)ⱼⱼ wⱼ², by enumerating all masks of a step."""
+    """E[W m / (1 - p)] = W, and E[loss] = SSE + p / (1 - p) Σⱼ (XᵀX)ⱼⱼ wⱼ², by enumerating all masks."""
     torch.manual_seed(0)
     inputs, targets, weights, p = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)
     mean, loss = torch.zeros(4), torch.zeros(())
@@ -27,7 +27,7 @@ def test_dropped_connections_have_the_weights_as_mean_and_cost_a_linear_model_ri
 
 
 def test_the_share_of_dropped_connections_in_training() -> None:
-    weights = seen(DropConnect(0.3))
+    weights = weights_in_pass(DropConnect(0.3))
     p = DropConnect(0.3).p.double()
     assert set(weights.unique().tolist()) == {0.0, float(0.5 / (1 - p))}
     assert abs((weights == 0).double().mean() - 0.3) < 5 * (0.3 * 0.7 / weights.numel()) ** 0.5

@@ -53,7 +53,7 @@ def test_input_dropout_in_training_has_that_mean_loss() -> None:
 
 
 def test_it_acts_after_hidden_activations_in_training_alone() -> None:
-    model = network(activation="sigmoid")  # no value is zero by itself
+    model = network(activation="sigmoid")  # no activation is 0
     plain = copy.deepcopy(model)
     method = Dropout(p=0.5)
     assert method.attach(model) == ["activation_0", "activation_1"]

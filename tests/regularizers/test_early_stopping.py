@@ -23,8 +23,8 @@ from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import fit_of, same_state, task_of
 
 
-def stops_after(losses: Sequence[float], patience: float) -> int:
-    """The evaluation, from 1, after which training ends: the first at which the lowest loss is `patience` old."""
+def last_evaluation(losses: Sequence[float], patience: float) -> int:
+    """Return the 1-based evaluation after which training ends: the lowest loss is `patience` evaluations old."""
     lowest, since = math.inf, 0
     for count, loss in enumerate(losses, 1):
         lowest, since = (loss, 0) if loss < lowest else (lowest, since + 1)
@@ -34,14 +34,14 @@ def stops_after(losses: Sequence[float], patience: float) -> int:
 
 
 def module_with(losses: Sequence[float]) -> type[Module]:
-    """A module whose evaluations, by their steps (four each), give these losses."""
+    """Return a module class whose evaluations, one per four steps, return these losses."""
 
-    class Telling(Module):
+    class FixedLosses(Module):
         def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Metrics:
             loss = losses[min(self.trainer.global_step // 4, len(losses)) - 1]
             return super()._evaluate(parts, full=full) | {"val/loss": loss}
 
-    return Telling
+    return FixedLosses
 
 
 NAN, INF = math.nan, math.inf
@@ -60,7 +60,7 @@ SEQUENCES = [
 @pytest.mark.parametrize("losses", SEQUENCES, ids=str)
 def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float) -> None:
     module, trainer = fitted(EarlyStopping(patience), epochs=len(losses), module_class=module_with(losses))
-    last = stops_after(losses, patience)
+    last = last_evaluation(losses, patience)
     assert trainer.current_epoch == last
     assert trainer.global_step == 4 * last
     lowest = min((loss for loss in losses[:last] if loss < INF), default=None)
@@ -68,22 +68,22 @@ def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float
 
 
 def test_patience_counts_evaluations_and_not_epochs() -> None:
-    """Evaluated after epochs 2, 4, 6, ...: the losses of 4 and 6 are no lower than that of 2."""
+    """With an evaluation every two epochs, the losses after epochs 4 and 6 do not improve on that after epoch 2."""
     losses = [9.0, 1.0, 0.5, 2.0, 0.5, 3.0, 0.5, 4.0]
     _, trainer = fitted(EarlyStopping(2), epochs=8, module_class=module_with(losses), check_val_every_n_epoch=2)
     assert trainer.current_epoch == 6
 
 
-def test_gradient_descent_that_is_stopped_is_a_filter(double: None) -> None:
-    """From 0 on a linear model T steps come to 1 - (1 - lr · s)^T of the least-squares weights along each eigenvector.
+def test_stopped_gradient_descent_is_a_spectral_filter(double: None) -> None:
+    """T steps from 0 on a linear model give the share 1 - (1 - lr · s)^T of the least-squares weights per eigenvector.
 
-    The validation row is along the first one, and its target where .52 of the way has been gone: 1 - .9^7 = .5217 is
-    nearest to that, so seven steps are best, and three more are waited for.
+    The validation row is the first eigenvector, with a target at the share 0.52. The share after seven steps,
+    1 - 0.9^7 = 0.5217, is the nearest one, and training ends three steps later.
     """
     torch.manual_seed(0)
     rows, lr, slopes = 40, 0.5, torch.tensor([0.2, 0.02, 1.3])
     base, _ = torch.linalg.qr(torch.cat([torch.ones(rows, 1), torch.randn(rows, 3)], 1))
-    inputs = base[:, 1:] * (slopes * rows / 2).sqrt()  # of mean 0, and 2 / n · XᵀX has the slopes as eigenvalues
+    inputs = base[:, 1:] * (slopes * rows / 2).sqrt()  # mean 0; the slopes are the eigenvalues of 2 / n · XᵀX
     targets = torch.randn(rows)
     targets -= targets.mean()
     goal = torch.linalg.lstsq(inputs, targets[:, None]).solution.flatten()
@@ -128,19 +128,19 @@ def test_a_resumed_run_ends_where_it_would_have_ended(tmp_path: Path, epochs: in
     resumed, trainer = fitted(
         EarlyStopping(3), epochs=7, module_class=module_class, checkpoint=str(tmp_path / "first.ckpt")
     )
-    whole, other = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
+    uninterrupted, other = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
     assert trainer.global_step == other.global_step == 20
-    assert same_state(resumed.fit.model, whole.fit.model)
-    assert resumed.best_metrics["val/loss"] == whole.best_metrics["val/loss"] == 3.0
+    assert same_state(resumed.fit.model, uninterrupted.fit.model)
+    assert resumed.best_metrics["val/loss"] == uninterrupted.best_metrics["val/loss"] == 3.0
 
 
-def test_a_run_that_had_ended_takes_no_step_more_unless_patience_grew(tmp_path: Path) -> None:
+def test_an_ended_run_takes_more_steps_only_with_a_longer_patience(tmp_path: Path) -> None:
     module_class, file = module_with([4.0, 3.0, 5.0, 5.0, 5.0, 5.0, 1.0]), str(tmp_path / "end.ckpt")
     ended, first = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
     first.save_checkpoint(file)
-    again, trainer = fitted(EarlyStopping(3), epochs=7, module_class=module_class, checkpoint=file)
+    resumed, trainer = fitted(EarlyStopping(3), epochs=7, module_class=module_class, checkpoint=file)
     assert trainer.global_step == 20
-    assert same_state(again.fit.model, ended.fit.model)
+    assert same_state(resumed.fit.model, ended.fit.model)
     _, trainer = fitted(EarlyStopping(5), epochs=7, module_class=module_class, checkpoint=file)
     assert trainer.global_step == 28, "the loss after the next was the lowest"
 
@@ -148,12 +148,12 @@ def test_a_run_that_had_ended_takes_no_step_more_unless_patience_grew(tmp_path: 
 @pytest.mark.filterwarnings("ignore:.*overflow")
 def test_divergence_is_reported_with_early_stopping_too() -> None:
     make = lambda parameters: torch.optim.SGD(parameters, lr=1e30)  # noqa: E731
-    said = []
+    messages = []
     for methods in ([EarlyStopping(1)], []):
         with pytest.raises(Diverged) as caught:
             fitted(*methods, make=make, epochs=5)
-        said.append(str(caught.value))
-    assert said[0] == said[1]
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
 
 
 def test_a_schedule_keeps_the_length_that_was_planned() -> None:
@@ -164,28 +164,28 @@ def test_a_schedule_keeps_the_length_that_was_planned() -> None:
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05 * (1 + math.cos(math.pi / 2)) / 2)
 
 
-def test_the_averages_loss_is_what_counts() -> None:
-    """With an average beside it, the figures that it hears are the ones of the average."""
+def test_it_monitors_the_loss_of_averaged_weights() -> None:
+    """With EMA, early stopping monitors the loss of the averaged weights."""
 
-    class Heard(pl.Callback):
+    class AssertMetrics(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
             assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(pl_module.metrics["val/loss"])
 
-    on, _ = fitted(EMA(0.9), EarlyStopping(2), extra=[Heard()])
+    on, _ = fitted(EMA(0.9), EarlyStopping(2), extra=[AssertMetrics()])
     alone, _ = fitted(EMA(0.9))
     assert on.metrics == alone.metrics
 
 
-def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:
+def test_progress_and_times_of_a_training_that_ends_early() -> None:
     bars: list[Progress] = []
 
-    class Look(pl.Callback):
+    class RecordBar(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             bars.append(bar._bar)  # type: ignore[arg-type]
 
     bar, watch = EpochBar("run"), EvaluationReporter(lambda figures, epoch: None)
     module_class = module_with([1.0, 2.0, 2.0, 2.0])
-    fitted(EarlyStopping(1), epochs=4, module_class=module_class, extra=[watch, Look(), bar])
+    fitted(EarlyStopping(1), epochs=4, module_class=module_class, extra=[watch, RecordBar(), bar])
     (task,) = bars[0].tasks
     assert (task.completed, task.total) == (8, 8)
     assert (watch.steps, watch.epochs) == (8, 2.0)
@@ -193,30 +193,30 @@ def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:
 
 
 @pytest.mark.slow
-def test_what_was_trained_is_tracked(compose_cfg: Compose, store_uri: str) -> None:
+def test_the_trained_epochs_are_tracked(compose_cfg: Compose, store_uri: str) -> None:
     client = MlflowClient(store_uri)
     keys = ("data=diabetes", "optimizer.lr=0.05", "data.train_size=40", "data.batch_size=16")
     stop = ("regularizer=early_stopping", "regularizer.early_stopping.patience=2", "trainer.max_epochs=60")
     result = run(compose_cfg(*keys, *stop))
     history = [m.value for m in client.get_metric_history(result.run_id, "val/loss")]
     assert 2 < len(history) < 60
-    assert len(history) == stops_after([*history, *[INF] * 9], 2)
+    assert len(history) == last_evaluation([*history, *[INF] * 9], 2)
     assert client.get_run(result.run_id).data.metrics["time/epochs"] == len(history)
     part = run(compose_cfg(*keys, "trainer.max_steps=4"))
     assert client.get_run(part.run_id).data.metrics["time/epochs"] == pytest.approx(4 / 3)
 
 
 def test_without_validation_it_is_refused() -> None:
-    class Blind(Module):
+    class WithoutValidation(Module):
         def __init__(self, *args: Any, **keys: Any) -> None:
             super().__init__(*args, **keys, parts=("train",))
 
     with config_error("regularizer=early_stopping: val/loss ... data.val_fraction"):
-        fitted(EarlyStopping(2), module_class=Blind)
+        fitted(EarlyStopping(2), module_class=WithoutValidation)
 
 
 def test_it_can_monitor_another_metric(tmp_path) -> None:
-    """By accuracy, which is higher the better: the callback has the metric's direction."""
+    """The callback has the direction of the metric, which is "max" for accuracy."""
     method = EarlyStopping(2, monitor="val/accuracy")
     (callback,) = method.callbacks()
     assert (callback.monitor, callback.mode) == ("val/accuracy", "max")

@@ -16,7 +16,7 @@ from tests.regularizers.steps import network, same_state
 
 
 def mean_of(weights: list[Tensor], decay: float) -> Tensor:
-    """Σ decay^(t - i) wᵢ / Σ decay^(t - i), summed as it is written."""
+    """Return Σ decay^(t - i) wᵢ / Σ decay^(t - i), computed as written."""
     shares = torch.tensor([decay ** (len(weights) - 1 - i) for i in range(len(weights))], dtype=weights[0].dtype)
     return sum(share * weight for share, weight in zip(shares, weights, strict=True)) / shares.sum()
 
@@ -37,8 +37,8 @@ def average_of(trainer: object) -> ExponentialAverage:
     return next(callback for callback in trainer.callbacks if isinstance(callback, ExponentialAverage))
 
 
-def test_training_goes_on_as_without_it_and_ends_on_the_mean(tmp_path: Path) -> None:
-    """The checkpoint has the weights in training, the model after the end has their mean."""
+def test_averaging_does_not_change_training_and_ends_on_the_mean(tmp_path: Path) -> None:
+    """The checkpoint contains the trained weights, the model after training their mean."""
     on, trainer = fitted(EMA(decay=0.8), net={"norm": "batch"})
     plain, _ = fitted(net={"norm": "batch"})
     trainer.save_checkpoint(tmp_path / "end.ckpt")
@@ -69,18 +69,18 @@ def test_a_slow_mean_has_nothing_of_the_initial_weights() -> None:
 
 
 def test_validation_and_the_best_weights_see_the_mean() -> None:
-    """An evaluation inside training gives what one of the finished model gives."""
+    """An evaluation during training gives the metrics of the finished model."""
     on, trainer = fitted(EMA(decay=0.9), epochs=1)
     assert on.best is not None
     for name, tensor in on.fit.model.state_dict().items():
         assert torch.equal(on.best[name], tensor), name
-    inside, held = dict(on.metrics), {n: t.clone() for n, t in on.fit.model.state_dict().items()}
+    metrics, state = dict(on.metrics), {n: t.clone() for n, t in on.fit.model.state_dict().items()}
     trainer.validate(on, trainer.val_dataloaders, verbose=False)
-    assert {n: on.metrics[n] for n in inside} == inside
+    assert {n: on.metrics[n] for n in metrics} == metrics
     for name, tensor in on.fit.model.state_dict().items():
-        assert torch.equal(held[name], tensor), name
+        assert torch.equal(state[name], tensor), name
     plain, _ = fitted(epochs=1)
-    assert plain.metrics["val/loss"] != inside["val/loss"]
+    assert plain.metrics["val/loss"] != metrics["val/loss"]
 
 
 def test_gradients_of_several_batches_are_one_step() -> None:
@@ -88,7 +88,7 @@ def test_gradients_of_several_batches_are_one_step() -> None:
     assert average_of(trainer).steps == trainer.global_step == 6
 
 
-def test_it_averages_weights_that_keep_to_a_limit() -> None:
+def test_it_averages_constrained_weights() -> None:
     on, _ = fitted(EMA(decay=0.9), MaxNorm(max_norm=0.3))
     for weight in penalized(on.fit.model).values():
         assert (weight.norm(dim=1) <= 0.3 + 1e-6).all()
@@ -99,14 +99,14 @@ def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epochs: int) -> Non
     _, first = fitted(EMA(decay=0.9), epochs=epochs)
     first.save_checkpoint(tmp_path / "first.ckpt")
     resumed, _ = fitted(EMA(decay=0.9), checkpoint=str(tmp_path / "first.ckpt"))
-    whole, _ = fitted(EMA(decay=0.9))
-    assert same_state(resumed.fit.model, whole.fit.model)
+    uninterrupted, _ = fitted(EMA(decay=0.9))
+    assert same_state(resumed.fit.model, uninterrupted.fit.model)
     assert resumed.best is not None
-    assert all(torch.equal(resumed.best[name], whole.best[name]) for name in whole.best)
+    assert all(torch.equal(resumed.best[name], uninterrupted.best[name]) for name in uninterrupted.best)
 
 
-class Figures(pl.Callback):
-    """The val/loss of each evaluation."""
+class RecordLosses(pl.Callback):
+    """Record the val/loss of each evaluation."""
 
     def __init__(self) -> None:
         self.all: list[float] = []
@@ -116,52 +116,52 @@ class Figures(pl.Callback):
 
 
 def late_ema(since: int, **settings: Any) -> tuple[Any, pl.Trainer]:
-    """Three epochs of four steps, averaged from the start of an epoch on."""
+    """Train for three epochs of four steps, with averaging from epoch `since` on."""
     method = EMA(decay=0.9)
     strengths = ScheduledStrengths({(method, "decay"): late(0.9, 0.0, since)})
     return fitted(method, extra=[strengths, *settings.pop("extra", ())], **settings)
 
 
-def test_started_after_the_end_lightnings_ends_on_the_initial_weights_and_ours_on_the_trained_ones() -> None:
-    """Both begin after 100 epochs of 3: here that is no averaging, there it is no training."""
-    figures, plain_figures, lightnings_figures = Figures(), Figures(), Figures()
-    on, _ = late_ema(since=101, extra=[figures])
-    plain, _ = fitted(extra=[plain_figures])
+def test_a_start_after_the_end_of_training_leaves_the_trained_weights() -> None:
+    """With a start after the end of training, EMA leaves the trained weights, and Lightning the initial ones."""
+    losses, plain_losses, lightning_losses = RecordLosses(), RecordLosses(), RecordLosses()
+    on, _ = late_ema(since=101, extra=[losses])
+    plain, _ = fitted(extra=[plain_losses])
     assert same_state(on.fit.model, plain.fit.model)
-    assert figures.all == plain_figures.all
-    assert len(set(figures.all)) == 3
+    assert losses.all == plain_losses.all
+    assert len(set(losses.all)) == 3
 
-    lightnings = EMAWeightAveraging(decay=0.9, update_starting_at_step=400)
-    theirs, _ = fitted(extra=[lightnings, lightnings_figures])
-    assert same_state(theirs.fit.model, network())
-    assert len(set(lightnings_figures.all)) == 1, "it validates the initial weights, too"
+    lightning_ema = EMAWeightAveraging(decay=0.9, update_starting_at_step=400)
+    lightning, _ = fitted(extra=[lightning_ema, lightning_losses])
+    assert same_state(lightning.fit.model, network())
+    assert len(set(lightning_losses.all)) == 1, "it validates the initial weights, too"
 
 
-def test_started_late_it_is_the_mean_of_the_late_steps_and_lightnings_leans_on_the_first() -> None:
-    """From step 9 of 12 on; Lightning's has .9^3 of step 9, which should have the least of all."""
+def test_a_late_start_averages_the_late_steps() -> None:
+    """From step 9 of 12 on. The average of Lightning gives step 9 the weight 0.9^3 instead of the smallest one."""
     steps = [fitted(max_steps=count)[0].fit.model.output.weight.detach() for count in range(9, 13)]
     on, trainer = late_ema(since=3)
     assert average_of(trainer).steps == 4
     torch.testing.assert_close(on.fit.model.output.weight.detach(), mean_of(steps, 0.9), rtol=1e-5, atol=1e-6)
 
-    theirs, _ = fitted(extra=[EMAWeightAveraging(decay=0.9, update_starting_at_step=8)])
+    lightning, _ = fitted(extra=[EMAWeightAveraging(decay=0.9, update_starting_at_step=8)])
     expected = 0.729 * steps[0] + 0.081 * steps[1] + 0.09 * steps[2] + 0.1 * steps[3]
-    torch.testing.assert_close(theirs.fit.model.output.weight.detach(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(lightning.fit.model.output.weight.detach(), expected, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(expected, mean_of(steps, 0.9), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_late_start_is_resumed(tmp_path: Path, epochs: int) -> None:
-    """Saved before the averaging and in the middle of it: no weights of the file's are taken for a mean."""
+    """Resume from a checkpoint before and during the averaging."""
     _, first = late_ema(since=2, epochs=epochs)
     first.save_checkpoint(tmp_path / "first.ckpt")
     resumed, trainer = late_ema(since=2, checkpoint=str(tmp_path / "first.ckpt"))
-    whole, _ = late_ema(since=2)
+    uninterrupted, _ = late_ema(since=2)
     assert average_of(trainer).steps == 8
-    assert same_state(resumed.fit.model, whole.fit.model)
+    assert same_state(resumed.fit.model, uninterrupted.fit.model)
 
 
-def test_an_early_end_goes_back_to_the_weights() -> None:
+def test_an_early_end_of_averaging_restores_the_weights() -> None:
     method = EMA(decay=0.9)
     schedule = {(method, "decay"): lambda epoch: 0.9 if epoch < 3 else 0.0}
     on, trainer = fitted(method, extra=[ScheduledStrengths(schedule)])

@@ -29,7 +29,7 @@ def test_the_gradient_turns_below_the_level(value: float) -> None:
     assert gradient == (-1 if value < 0.3 else 1)
 
 
-@pytest.mark.parametrize("value", [0.1, 0.0, -1e-9])  # rounding can bring a sum of terms below 0
+@pytest.mark.parametrize("value", [0.1, 0.0, -1e-9])  # rounding can make a sum of terms negative
 def test_level_0_gives_the_loss_and_its_gradient_back(value: float) -> None:
     loss = torch.tensor(value, dtype=torch.float32, requires_grad=True)
     out = flooded(loss, torch.tensor(0.0))

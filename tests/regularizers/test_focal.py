@@ -18,29 +18,29 @@ def test_it_is_the_weighted_cross_entropy(gamma: float) -> None:
     loss = fit((inputs, targets))
     torch.testing.assert_close(loss, exact, rtol=1e-12, atol=0)
     parameters = list(fit.model.parameters())
-    for one, other in zip(torch.autograd.grad(loss, parameters), torch.autograd.grad(exact, parameters), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+    for a, b in zip(torch.autograd.grad(loss, parameters), torch.autograd.grad(exact, parameters), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
 
 
 def test_mixed_labels_have_the_mixed_focal_losses() -> None:
     torch.manual_seed(0)
     logits, gamma, share = 3 * torch.randn(20, 4), torch.tensor(2.0), torch.tensor(0.3)
-    one, other = torch.randint(4, (2, 20))
-    soft = share * F.one_hot(one, 4) + (1 - share) * F.one_hot(other, 4)
-    exact = share * focal_excess(logits, one, gamma) + (1 - share) * focal_excess(logits, other, gamma)
+    first, second = torch.randint(4, (2, 20))
+    soft = share * F.one_hot(first, 4) + (1 - share) * F.one_hot(second, 4)
+    exact = share * focal_excess(logits, first, gamma) + (1 - share) * focal_excess(logits, second, gamma)
     torch.testing.assert_close(focal_excess(logits, soft, gamma), exact, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["numbers", "shares"])
 @pytest.mark.parametrize("gamma", [0.0, 1e-3, 0.5, 1.0, 5.0])
 def test_a_certain_output_has_a_gradient(gamma: float, soft: bool) -> None:
-    """Below gamma = 1 the derivative of (1 - p)^gamma is infinite at p = 1."""
+    """For gamma < 1 the derivative of (1 - p)^gamma is infinite at p = 1."""
     logits = torch.tensor([[200.0, 0.0, 0.0], [200.0, 0.0, 0.0], [17.0, 0.0, 0.0]], dtype=torch.float32)
     logits.requires_grad_()
     targets = torch.tensor([0, 1, 0])
-    given = F.one_hot(targets, 3).float() if soft else targets
+    labels = F.one_hot(targets, 3).float() if soft else targets
     (gradient,) = torch.autograd.grad(
-        F.cross_entropy(logits, given) + focal_excess(logits, given, torch.tensor(gamma)), logits
+        F.cross_entropy(logits, labels) + focal_excess(logits, labels, torch.tensor(gamma)), logits
     )
     assert gradient.isfinite().all()
     torch.testing.assert_close(gradient[1], torch.tensor([1.0, -1.0, 0.0], dtype=torch.float32) / 3)

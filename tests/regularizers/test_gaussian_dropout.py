@@ -9,8 +9,8 @@ from reglab.regularizers.gaussian_dropout import scale_by_noise
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_mean_and_variance_are_dropouts(double: None, p: float) -> None:
-    """Of draws of mean 0 and variance 1, here -1 and 1, against both masks of dropout by their probability."""
+def test_mean_and_variance_equal_those_of_dropout(double: None, p: float) -> None:
+    """Compare draws -1 and 1, of mean 0 and variance 1, with the moments of dropout over both masks."""
     values, strength = torch.tensor([2.0, -1.0, 0.5, 0.0]), torch.tensor(p)
     low, high = (scale_by_noise(values, torch.full((4,), sign), strength) for sign in (-1.0, 1.0))
     dropped, kept = (zero_and_rescale(values, torch.full((4,), draw), strength) for draw in (0.0, 0.9999))
@@ -35,7 +35,7 @@ def test_the_class_does_what_the_function_does() -> None:
     model, inputs = nn.Sequential(nn.Tanh(), nn.Flatten()), torch.randn(5, 4)
     method = GaussianDropout(0.4)
     method.attach(model)
-    method.attach(model)  # twice attached, once blurred
+    method.attach(model)  # a second call has no effect
     torch.manual_seed(1)
     outputs = model(inputs)
     torch.manual_seed(1)

@@ -8,12 +8,12 @@ from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import same_state
 
 
-def test_it_is_the_trainers_own() -> None:
-    ours, _ = fitted(GradientClipping(max_norm=0.25))
-    trainers, _ = fitted(gradient_clip_val=0.25)
+def test_it_equals_clipping_by_the_trainer() -> None:
+    clipped, _ = fitted(GradientClipping(max_norm=0.25))
+    trainer_clipped, _ = fitted(gradient_clip_val=0.25)
     plain, _ = fitted()
-    assert same_state(ours.fit.model, trainers.fit.model)
-    assert not same_state(ours.fit.model, plain.fit.model)
+    assert same_state(clipped.fit.model, trainer_clipped.fit.model)
+    assert not same_state(clipped.fit.model, plain.fit.model)
 
 
 @pytest.mark.parametrize(("max_norm", "length"), [(1.0, 1.0), (5.0, 5.0), (13.5, 13.0), (float("inf"), 13.0)])

@@ -9,7 +9,7 @@ from reglab.regularizers.gradient_noise import NoisyGradients, noise_std
 
 
 def test_variance_by_step(double: None) -> None:
-    """Measured on 200,000 gradients of zero: mean 0 and variance eta / (1 + t)^0.55, drawn again at each step."""
+    """Over 200,000 gradients of zero: mean 0, variance eta / (1 + t)^0.55, and new draws at each step."""
     torch.manual_seed(0)
     eta, count = 0.3, 200_000
     weight = nn.Parameter(torch.zeros(count))
@@ -38,7 +38,7 @@ def test_it_is_added_to_the_gradient() -> None:
     torch.testing.assert_close(weight.detach(), -expected)
 
 
-def test_the_step_travels_in_the_state_dict() -> None:
+def test_the_state_dict_contains_the_step() -> None:
     def new() -> NoisyGradients:
         weight = nn.Parameter(torch.zeros(3))
         weight.grad = torch.zeros(3)

@@ -25,7 +25,7 @@ def test_it_is_the_proximal_operator(double: None, shape: tuple[int, ...]) -> No
 
 
 def test_with_l1_it_is_the_proximal_operator_of_the_sum(double: None) -> None:
-    """x - v + s sign(x) + t x / ‖x‖ = 0 where x is not 0; elsewhere the rest of a row is within s."""
+    """x - v + s sign(x) + t x / ‖x‖ = 0 where x is not 0; otherwise the remainder of a row is within s."""
     torch.manual_seed(0)
     weight, lr, s = torch.randn(6, 8), 0.1, 2.0
     methods = in_order([GroupLasso(strength=1.5), L1(strength=s)])
@@ -52,7 +52,7 @@ def test_rows_of_one_number_are_soft_thresholded(double: None) -> None:
 def test_zero_gives_the_weights_back() -> None:
     weight = torch.randn(5, 7)
     weight[0] = 0
-    weight[1] = 1e-30  # its squares are too small for a float32
+    weight[1] = 1e-30  # its squares underflow in float32
     assert torch.equal(shrunk_rows(weight, torch.tensor(0.0)), weight)
 
 

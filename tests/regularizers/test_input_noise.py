@@ -15,25 +15,26 @@ STD = 0.4
 
 
 def every_noise(inputs: torch.Tensor) -> list[torch.Tensor]:
-    """The inputs under all signs of one row's noise: mean 0, variance 1, independent, as an exact expectation needs."""
+    """Return the inputs with all sign patterns of noise on one row, for exact expectations."""
     signs = itertools.product([-1.0, 1.0], repeat=inputs.shape[1])
     return [noisy(inputs, torch.tensor(row).expand_as(inputs), torch.tensor(STD)) for row in signs]
 
 
 def test_a_linear_model_pays_ridge(double: None) -> None:
-    """E[SSE] = SSE + m σ² Σ w²: the squared error has no moments of the noise beyond the second."""
+    """E[SSE] = SSE + m σ² Σ w², since the squared error has no higher moments of the noise."""
     inputs, targets, weights = torch.randn(7, 4), torch.randn(7), torch.randn(4)
     expected = torch.stack([(x @ weights - targets).square().sum() for x in every_noise(inputs)]).mean()
     sse = (inputs @ weights - targets).square().sum()
     torch.testing.assert_close(expected, sse + 7 * STD**2 * weights.square().sum(), rtol=1e-12, atol=0)
 
 
-def test_least_squares_on_noisy_inputs_is_sklearns_ridge(double: None) -> None:
+def test_least_squares_on_noisy_inputs_equals_ridge(double: None) -> None:
     inputs, targets = torch.randn(9, 4), torch.randn(9)
-    many = torch.cat([torch.nn.functional.pad(x, (0, 1), value=1.0) for x in every_noise(inputs)])  # an intercept
-    found = torch.linalg.lstsq(many, targets.repeat(16)[:, None]).solution[:, 0].numpy()
+    # with a column for the intercept
+    many = torch.cat([torch.nn.functional.pad(x, (0, 1), value=1.0) for x in every_noise(inputs)])
+    coefficients = torch.linalg.lstsq(many, targets.repeat(16)[:, None]).solution[:, 0].numpy()
     exact = Ridge(alpha=9 * STD**2).fit(inputs.numpy(), targets.numpy())
-    np.testing.assert_allclose(found, [*exact.coef_, exact.intercept_], rtol=1e-10)
+    np.testing.assert_allclose(coefficients, [*exact.coef_, exact.intercept_], rtol=1e-10)
 
 
 def test_training_has_that_mean_loss() -> None:
@@ -62,6 +63,6 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
     assert torch.equal(InputNoise(0.0).transform_batch((inputs, targets), None)[0], inputs)
 
 
-def test_numbers_of_tokens_are_refused() -> None:
+def test_token_ids_are_refused() -> None:
     with pytest.raises(RuntimeError):
         InputNoise(0.5).transform_batch((torch.ones(3, 2, dtype=torch.long), torch.zeros(3)), None)

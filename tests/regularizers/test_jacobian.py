@@ -17,7 +17,7 @@ EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-14}
 
 
 def exact(model: nn.Module, inputs: Tensor, params: dict[str, Tensor] | None = None) -> Tensor:
-    """Mean over rows of ‖J‖²_F, from each row's whole Jacobian."""
+    """Return the mean over rows of ‖J‖²_F, from the full Jacobian of each row."""
     params = dict(model.named_parameters()) if params is None else params
     rows = vmap(jacrev(lambda row: functional_call(model, params, (row[None],))[0]))(inputs)
     return rows.square().sum() / len(inputs)
@@ -29,7 +29,7 @@ def estimate(model: nn.Module, inputs: Tensor, draws: Tensor) -> Tensor:
 
 
 class Body(nn.Module):
-    """A body without gradients under a head that is trained."""
+    """Network with a body without gradients and a trained head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,15 +56,15 @@ NETS = [
 
 
 @pytest.mark.parametrize(("options", "shape"), NETS)
-def test_the_mean_over_right_angles_is_the_whole_jacobian(options: dict[str, Any], shape: tuple[int, ...]) -> None:
-    """Other directions in each row, of any lengths; in value and in the gradient of every parameter."""
+def test_the_mean_over_orthogonal_directions_is_the_exact_norm(options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Compare value and gradients, with a different orthogonal basis of directions per row."""
     model, (inputs, _) = network(shape=shape, **options), batch_of("classification", rows=5, shape=shape)
     bases = torch.linalg.qr(torch.randn(5, 3, 3))[0]
-    ours = torch.stack([estimate(model, inputs, (i + 1) * bases[:, i]) for i in range(3)]).mean()
-    theirs = exact(model, inputs)
-    torch.testing.assert_close(ours, theirs, **EXACT)
+    estimated = torch.stack([estimate(model, inputs, (i + 1) * bases[:, i]) for i in range(3)]).mean()
+    expected = exact(model, inputs)
+    torch.testing.assert_close(estimated, expected, **EXACT)
     parameters = list(model.parameters())
-    slopes = [torch.autograd.grad(value, parameters, materialize_grads=True) for value in (ours, theirs)]
+    slopes = [torch.autograd.grad(value, parameters, materialize_grads=True) for value in (estimated, expected)]
     for a, b in zip(*slopes, strict=True):
         torch.testing.assert_close(a, b, **EXACT)
 
@@ -73,8 +73,8 @@ def test_random_directions_have_that_mean() -> None:
     model, (inputs, _), repeats = network(activation="tanh"), batch_of("classification", rows=4), 20_000
     torch.manual_seed(1)
     many = inputs.repeat(repeats, 1).requires_grad_()
-    ours = squared_jacobian(model(many), many, torch.randn(len(many), 3))
-    torch.testing.assert_close(ours, exact(model, inputs), rtol=0.02, atol=0)
+    estimated = squared_jacobian(model(many), many, torch.randn(len(many), 3))
+    torch.testing.assert_close(estimated, exact(model, inputs), rtol=0.02, atol=0)
 
 
 def test_one_output_has_no_scatter() -> None:
@@ -89,8 +89,8 @@ def test_on_a_linear_regression_it_is_l2() -> None:
     fits[1].model.load_state_dict(fits[0].model.state_dict())
     for fit in fits:
         train(fit, [batch_of("regression")], 50)
-    for one, other in zip(fits[0].model.parameters(), fits[1].model.parameters(), strict=True):
-        torch.testing.assert_close(one, other, **EXACT)
+    for a, b in zip(fits[0].model.parameters(), fits[1].model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, **EXACT)
 
 
 def test_the_class_does_what_the_function_does_with_the_passs_own_masks() -> None:
@@ -105,17 +105,17 @@ def test_the_class_does_what_the_function_does_with_the_passs_own_masks() -> Non
     torch.testing.assert_close(loss, fit.task.criterion(outputs, targets) + penalty, **EXACT)
 
 
-def test_it_looks_from_where_the_model_stands() -> None:
-    """At mixed and noisy inputs, which the model is given, and not at those of the batch."""
-    model, batch, given = network("regression", activation="tanh"), batch_of("regression"), []
-    model.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0].detach()))
+def test_the_jacobian_is_taken_at_the_inputs_of_the_model() -> None:
+    """The Jacobian is taken at the mixed and noisy inputs of the model, not at those of the batch."""
+    model, batch, model_inputs = network("regression", activation="tanh"), batch_of("regression"), []
+    model.register_forward_pre_hook(lambda module, inputs: model_inputs.append(inputs[0].detach()))
     losses = []
     for method in (Jacobian(0.0), Jacobian(2.0)):
         torch.manual_seed(1)
         losses.append(fit_of(model, task_of("regression"), [method, Mixup(1.0), InputNoise(0.5)])(batch))
-    assert torch.equal(*given)
-    torch.testing.assert_close(losses[1] - losses[0], exact(model, given[0]), **EXACT)
-    assert not torch.isclose(exact(model, batch[0]), exact(model, given[0]))
+    assert torch.equal(*model_inputs)
+    torch.testing.assert_close(losses[1] - losses[0], exact(model, model_inputs[0]), **EXACT)
+    assert not torch.isclose(exact(model, batch[0]), exact(model, model_inputs[0]))
 
 
 def test_the_batchs_own_tensors_stay_as_they_are() -> None:
@@ -126,15 +126,15 @@ def test_the_batchs_own_tensors_stay_as_they_are() -> None:
 
 
 def test_with_batch_norm_it_is_the_jacobian_of_the_batch() -> None:
-    """The mean over all signs of the rows' directions: the slopes of every output by every input, other rows' too."""
+    """The mean over all signs of directions includes derivatives with respect to inputs of other rows."""
     model = network("regression", norm="batch", activation="tanh", hidden_sizes=[5])
     inputs = torch.randn(4, 6)
     signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=4)))
-    ours = torch.stack([estimate(model, inputs, sign) for sign in signs]).mean()
-    model.norm_0.track_running_stats = False  # which jacrev could not write to
-    whole = jacrev(lambda given: functional_call(model, dict(model.named_parameters()), (given,)))(inputs)
-    assert whole.shape == (4, 4, 6)
-    torch.testing.assert_close(ours, whole.square().sum() / 4, **EXACT)
+    estimated = torch.stack([estimate(model, inputs, sign) for sign in signs]).mean()
+    model.norm_0.track_running_stats = False  # jacrev cannot update it
+    jacobian = jacrev(lambda x: functional_call(model, dict(model.named_parameters()), (x,)))(inputs)
+    assert jacobian.shape == (4, 4, 6)
+    torch.testing.assert_close(estimated, jacobian.square().sum() / 4, **EXACT)
 
 
 @pytest.mark.slow

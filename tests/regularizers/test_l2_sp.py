@@ -14,7 +14,7 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [batch_of("regression", seed=i) for i in range(3)]
 
 
-def test_its_gradient_is_the_way_from_the_start_and_a_new_head_is_pulled_to_0() -> None:
+def test_the_gradient_is_the_difference_from_the_start_and_a_new_head_is_pulled_to_0() -> None:
     torch.manual_seed(0)
     weights = {"body": torch.randn(3, 4, requires_grad=True), "head": torch.randn(2, 3, requires_grad=True)}
     starts = {"body": torch.randn(3, 4)}
@@ -39,7 +39,7 @@ def test_the_start_stays_while_the_weights_move() -> None:
     torch.testing.assert_close(method.penalty(method.weights(fit.model)), 0.15 * way)
 
 
-def test_a_step_goes_back_by_the_way_from_the_start() -> None:
+def test_a_step_reduces_the_difference_from_the_start() -> None:
     fit = fit_of(network("regression"), task_of("regression"), [L2SP(0.3)])
     before = copy.deepcopy(train(fit, batches(), 5).model)
     plain = train(fit_of(copy.deepcopy(before), task_of("regression")), batches(), 1).model
@@ -58,8 +58,8 @@ def test_from_zero_it_is_l2() -> None:
     assert same_state(trained(L2SP(0.3)), trained(L2(0.3)))
 
 
-def test_loaded_weights_are_no_new_start() -> None:
-    """As on resuming: the model is built from its seed, attached to, and then gets the checkpoint's weights."""
+def test_loading_weights_does_not_change_the_start() -> None:
+    """Attach before loading the weights, in the order of a resumed run."""
     fit = train(fit_of(network("regression"), task_of("regression"), [L2SP(0.3)]), batches(), 5)
     resumed = fit_of(network("regression"), task_of("regression"), [L2SP(0.3)])
     assert resumed.load_state_dict(fit.state_dict()).missing_keys == []

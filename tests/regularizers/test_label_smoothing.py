@@ -9,15 +9,15 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.9])
-def test_it_is_torchs(epsilon: float) -> None:
+def test_it_equals_torch(epsilon: float) -> None:
     fit = fit_of(network(), task_of("classification"), [LabelSmoothing(epsilon)])
     inputs, targets = batch_of("classification")
     exact = F.cross_entropy(fit.model(inputs), targets, label_smoothing=epsilon)
     loss = fit((inputs, targets))
     torch.testing.assert_close(loss, exact, rtol=1e-13, atol=0)
     parameters = list(fit.model.parameters())
-    for one, other in zip(torch.autograd.grad(loss, parameters), torch.autograd.grad(exact, parameters), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+    for a, b in zip(torch.autograd.grad(loss, parameters), torch.autograd.grad(exact, parameters), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
 
 
 def test_soft_targets() -> None:

@@ -1,4 +1,4 @@
-"""Methods by output unit, or by matrix, on every kind of layer, against the layer's own map found by its forward."""
+"""Methods per output unit or per matrix on all layer types, compared with the linear map of the layer's forward."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ METHODS: list[Callable[[], UnitWise]] = [
 ]
 by_units = pytest.mark.parametrize("make", METHODS, ids=lambda make: type(make()).__name__)
 
-# Of kernels no larger than the input each convolution has one output position, whose units read every weight once.
+# Kernels as large as the inputs: each convolution has one output position, whose units use every weight once.
 LINEAR: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Linear": (lambda: nn.Linear(5, 3, bias=False), (5,)),
     "Linear, square": (lambda: nn.Linear(4, 4, bias=False), (4,)),
@@ -52,7 +52,7 @@ layers = pytest.mark.parametrize("name", LINEAR)
 
 
 class Declared(nn.Module):
-    """A user's own layer, whose weight is (inputs, units)."""
+    """User-defined layer with a weight (inputs, units)."""
 
     unit_axes = {"kernel": 1}
 
@@ -65,19 +65,19 @@ class Declared(nn.Module):
 
 
 class DeclaredTensor(nn.Module):
-    """Its weight is (one side, other side, units)."""
+    """User-defined bilinear layer with a weight (first inputs, second inputs, units)."""
 
     unit_axes = {"kernel": -1}
 
-    def __init__(self, one: int, other: int, units: int) -> None:
+    def __init__(self, first: int, second: int, units: int) -> None:
         super().__init__()
-        self.kernel = nn.Parameter(torch.randn(one, other, units))
+        self.kernel = nn.Parameter(torch.randn(first, second, units))
 
     def forward(self, values: Tensor) -> Tensor:
         return torch.einsum("nij,iju->nu", values, self.kernel)
 
 
-def made(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+def new_layer(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     torch.manual_seed(0)
     layer, shape = LINEAR[name][0](), LINEAR[name][1]
     with torch.no_grad():
@@ -93,8 +93,8 @@ def matrix(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
     """Return the matrix (units, inputs) from the outputs of the layer for unit vectors."""
     inputs = torch.eye(math.prod(shape)).reshape(-1, *shape)
     if isinstance(model[0], nn.Bilinear):
-        one, other = torch.eye(shape[0]), torch.eye(shape[1])
-        pairs = one.repeat_interleave(shape[1], 0), other.repeat(shape[0], 1)
+        first, second = torch.eye(shape[0]), torch.eye(shape[1])
+        pairs = first.repeat_interleave(shape[1], 0), second.repeat(shape[0], 1)
         return model[0](*pairs).T
     return model(inputs).flatten(1).T
 
@@ -109,7 +109,7 @@ def stepped(method: UnitWise, model: nn.Module) -> None:
 
 
 def expected(method: UnitWise, rows: Tensor) -> Tensor:
-    """What the method has to make of a map (units, inputs); zeros that are no weights stay zeros."""
+    """Return the map (units, inputs) after the method; zeros that are not weights stay zeros."""
     lengths = rows.norm(dim=1, keepdim=True)
     if isinstance(method, MaxNorm):
         return rows * (method.max_norm / lengths).clamp(max=1)
@@ -125,7 +125,7 @@ def expected(method: UnitWise, rows: Tensor) -> Tensor:
 @by_units
 @layers
 def test_units_are_those_of_the_layers_forward(double: None, name: str, make: Callable[[], UnitWise]) -> None:
-    model, shape = made(name)
+    model, shape = new_layer(name)
     before, method = matrix(model, shape), make().double()
     stepped(method, model)
     torch.testing.assert_close(matrix(model, shape), expected(method, before), rtol=1e-6, atol=1e-6)
@@ -135,14 +135,14 @@ def test_units_are_those_of_the_layers_forward(double: None, name: str, make: Ca
 
 @layers
 def test_penalties_are_of_the_layers_map(double: None, name: str) -> None:
-    model, shape = made(name)
+    model, shape = new_layer(name)
     rows, weights = matrix(model, shape), penalized(model)
     lasso, nuclear, orthogonal = GroupLasso(0.2).double(), NuclearNorm(0.3).double(), Orthogonal(0.7).double()
     sizes = (rows != 0).sum(1)
     torch.testing.assert_close(lasso.penalty(weights), 0.2 * (sizes.sqrt() * rows.norm(dim=1)).sum())
     torch.testing.assert_close(nuclear.penalty(weights), 0.3 * torch.linalg.svdvals(rows).sum())
     groups = getattr(model[0], "groups", 1)
-    tall = len(rows) // groups > int(sizes[0])  # a block with more units than inputs is compared on its inputs' side
+    tall = len(rows) // groups > int(sizes[0])  # with more units than inputs, compare the Gram matrix of the inputs
     product = rows.T @ rows if tall else rows @ rows.T
     exact = 0.7 * (product - torch.eye(len(product))).square().sum()
     torch.testing.assert_close(orthogonal.penalty(weights), exact)
@@ -151,7 +151,7 @@ def test_penalties_are_of_the_layers_map(double: None, name: str) -> None:
 @pytest.mark.slow
 @layers
 def test_spectral_norm_takes_gradients_through_the_division_of_the_whole_map(double: None, name: str) -> None:
-    model, shape = made(name)
+    model, shape = new_layer(name)
     method = SpectralNorm().double()
     method.attach(model)
     (weight,) = method.weights(model).values()
@@ -165,7 +165,7 @@ def test_spectral_norm_takes_gradients_through_the_division_of_the_whole_map(dou
     (own / largest).backward(slope)
     weight.grad = slope.clone()
     for _ in range(300):
-        method.after_step(method.weights(model), 0.1)  # iterates the vectors
+        method.after_step(method.weights(model), 0.1)  # updates the vectors
     method.replace_gradients()
     torch.testing.assert_close(weight.grad, own.grad, rtol=1e-5, atol=1e-6)
 
@@ -216,8 +216,8 @@ def test_stacked_maps_are_taken_apart(double: None, name: str, make: Callable[[]
         torch.testing.assert_close(weight.detach(), exact, rtol=1e-5, atol=1e-5)
 
 
-def test_a_gates_row_is_what_one_gate_of_one_unit_reads(double: None) -> None:
-    """The gates of an LSTM cell, found by its forward: saturated but for one, the state is that gate's alone."""
+def test_rows_of_recurrent_weights_belong_to_one_gate_of_one_unit(double: None) -> None:
+    """Find the gates of an LSTM cell from its forward: with the other gates saturated, the state shows one gate."""
     torch.manual_seed(0)
     cell = nn.LSTMCell(3, 2)
     with torch.no_grad():
@@ -227,16 +227,17 @@ def test_a_gates_row_is_what_one_gate_of_one_unit_reads(double: None) -> None:
     stepped(MaxNorm(0.5).double(), cell)
     inputs, sides = torch.eye(3), torch.zeros(2)
     with torch.no_grad():
-        cell.bias_ih.copy_(torch.cat([sides + 40, sides - 40, sides, sides + 40]))  # in and out open, forgotten
+        # input and output gates open, forget gate closed
+        cell.bias_ih.copy_(torch.cat([sides + 40, sides - 40, sides, sides + 40]))
         weights = cell.weight_ih.clone()
         cell.weight_ih.zero_()[4:6] = weights[4:6]
         _, state = cell(inputs)
-    reads = state.atanh()  # (inputs, units): what the candidate state of each unit reads of each input
+    reads = state.atanh()  # (inputs, units): weights of the candidate state
     assert (reads.norm(dim=0) <= 0.5 + 1e-6).all()
     torch.testing.assert_close(reads.T, weights[4:6], rtol=1e-6, atol=1e-9)
 
 
-# shared, adapted and unknown
+# shared, with an adapter, and unknown
 
 
 class Tied(nn.Module):
@@ -289,7 +290,7 @@ UNKNOWN: dict[str, tuple[Callable[[], nn.Module], str]] = {
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*")
 @by_units
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_is_not_known_is_refused_by_name(name: str, make: Callable[[], UnitWise]) -> None:
+def test_unknown_layouts_are_refused_by_name(name: str, make: Callable[[], UnitWise]) -> None:
     model, words = UNKNOWN[name][0](), UNKNOWN[name][1]
     with pytest.raises(ConfigError, match=words) as error:
         make().attach(model)
@@ -298,7 +299,7 @@ def test_what_is_not_known_is_refused_by_name(name: str, make: Callable[[], Unit
 
 
 @by_units
-def test_what_is_frozen_is_nobodys_to_know(make: Callable[[], UnitWise]) -> None:
+def test_frozen_weights_need_no_layout(make: Callable[[], UnitWise]) -> None:
     model = Raw()
     model.scales.requires_grad_(False)
     method = make()
@@ -319,7 +320,7 @@ def test_none_leaves_a_parameter_out(make: Callable[[], UnitWise]) -> None:
 
 
 @by_units
-def test_weights_thawed_later_have_their_layout(double: None, make: Callable[[], UnitWise]) -> None:
+def test_weights_unfrozen_later_have_their_layout(double: None, make: Callable[[], UnitWise]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 6, bias=False), Conv1D(4, 6))
     with torch.no_grad():
@@ -329,7 +330,7 @@ def test_weights_thawed_later_have_their_layout(double: None, make: Callable[[],
     assert method.attach(model) == ["0.weight"]
     model[1].weight.requires_grad_(True)
     before = model[1].weight.detach().T.clone()
-    with torch.no_grad():  # as the trainer hands them on: a plain dict
+    with torch.no_grad():  # a plain dict, as from the trainer
         new = (
             method.after_step({"1.weight": model[1].weight}, 0.5)["1.weight"]
             if not isinstance(method, Orthogonal)
@@ -338,7 +339,7 @@ def test_weights_thawed_later_have_their_layout(double: None, make: Callable[[],
     torch.testing.assert_close(new.T, expected(method, before), rtol=1e-6, atol=1e-6)
 
 
-def test_low_rank_adapters_are_linear_layers_of_their_own() -> None:
+def test_low_rank_adapters_are_separate_linear_layers() -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     model = nn.Sequential()
@@ -347,7 +348,7 @@ def test_low_rank_adapters_are_linear_layers_of_their_own() -> None:
     assert MaxNorm(0.5).attach(model) == ["map.lora_A.default.weight", "map.lora_B.default.weight"]
 
 
-def test_models_of_the_lab_declare_all_they_hold() -> None:
+def test_models_of_reglab_declare_all_layouts() -> None:
     from reglab import models
     from reglab.models.llama import Llama
 
@@ -363,6 +364,6 @@ def test_models_of_the_lab_declare_all_they_hold() -> None:
         assert MaxNorm(1.0).attach(model) == list(penalized(model)), type(model).__name__
 
 
-def test_every_method_that_looks_at_the_shape_of_a_weight_reads_the_declaration() -> None:
-    found = {name for name, method in regularizer_classes().items() if issubclass(method, UnitWise)}
-    assert found >= {"max_norm", "group_lasso", "nuclear_norm", "orthogonal", "spectral_norm"}
+def test_all_methods_per_unit_are_subclasses_of_unit_wise() -> None:
+    methods = {name for name, method in regularizer_classes().items() if issubclass(method, UnitWise)}
+    assert methods >= {"max_norm", "group_lasso", "nuclear_norm", "orthogonal", "spectral_norm"}

@@ -29,8 +29,8 @@ def test_it_is_added_to_the_loss() -> None:
     torch.testing.assert_close(fit((inputs, targets)), exact, rtol=1e-13, atol=0)
 
 
-def test_it_moves_the_common_level_alone() -> None:
-    """Minimized with the cross entropy over free logits, it leaves the softmax where the cross entropy has it."""
+def test_it_shifts_all_logits_equally() -> None:
+    """Over free logits, the minimum of cross entropy plus penalty has the softmax of the cross entropy alone."""
     shares = torch.tensor([[0.2, 0.3, 0.5]])
     logits = shares.log() + 4
     logits.requires_grad_()

@@ -13,7 +13,7 @@ from tests.regularizers.steps import batch_of, fit_of, network, same_state, task
 
 
 def test_slow_weights_by_hand(double: None) -> None:
-    """Gradient descent on ½ a w² multiplies w by 1 - lr · a; after every k steps half the way back."""
+    """Gradient descent on ½ a w² multiplies w by 1 - lr · a; after every k steps the slow weights move by half."""
     lr, k, alpha = 0.1, 3, 0.4
     slopes = torch.tensor([1.0, 2.0, 5.0])
     weight = nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
@@ -31,21 +31,21 @@ def test_slow_weights_by_hand(double: None) -> None:
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_alpha_1_is_the_base_optimizer(k: int) -> None:
-    """Bit for bit, whatever k is: the slow weights are the optimizer's."""
+    """Bit for bit for every k: the slow weights equal those of the optimizer."""
     batches = [batch_of("classification", seed=i) for i in range(3)]
     on, plain = ([Lookahead(1.0, k)], [])
     fits = [train(fit_of(network(), task_of("classification"), methods), batches, 60) for methods in (on, plain)]
     assert same_state(fits[0].model, fits[1].model)
 
 
-def test_the_end_of_the_way_is_reached_exactly() -> None:
+def test_slow_weights_at_alpha_1_are_exact() -> None:
     slow, fast = torch.randn(10_000), torch.randn(10_000) * 1e-3
     assert torch.equal(interpolate(slow, fast, torch.tensor(1.0)), fast)
     assert not torch.equal(slow + (fast - slow), fast), "the plain formula rounds"
 
 
-def test_slow_weights_travel_in_the_state_dict() -> None:
-    """Saved between two meetings: from there on the copy goes the same way."""
+def test_the_state_dict_contains_slow_weights() -> None:
+    """Save between two synchronizations and continue from a copy."""
 
     def run(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: int) -> None:
         for _ in range(steps):
@@ -72,13 +72,13 @@ def test_half_a_step_is_refused() -> None:
 
 @pytest.mark.parametrize(("k", "alpha"), [(3, 0.4), (2, 0.8), (5, 0.5), (1, 0.3)])
 @pytest.mark.parametrize("adam", [False, True])
-def test_it_goes_the_way_of_pytorch_optimizers(double: None, k: int, alpha: float, adam: bool) -> None:
-    """Twelve steps, with the optimizer's momentum kept at a synchronization, the library's default."""
+def test_it_equals_pytorch_optimizer(double: None, k: int, alpha: float, adam: bool) -> None:
+    """Compare twelve steps; momentum is kept at a synchronization, as by default in the library."""
 
     def base(parameters: Any) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=0.02) if adam else torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
 
-    def walked(make: Any) -> nn.Module:
+    def trained_with(make: Any) -> nn.Module:
         model, task = network(activation="tanh"), task_of("classification")
         optimizer = make(base(model.parameters()))
         for step in range(12):
@@ -88,16 +88,16 @@ def test_it_goes_the_way_of_pytorch_optimizers(double: None, k: int, alpha: floa
             optimizer.step()
         return model
 
-    ours = walked(Lookahead(alpha, k).wrap_optimizer)
-    theirs = walked(lambda optimizer: pytorch_optimizer.Lookahead(optimizer, k=k, alpha=alpha))
-    plain = walked(lambda optimizer: optimizer)
-    for one, other, without in zip(ours.parameters(), theirs.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-15)
-        assert not torch.allclose(one, without, rtol=1e-3, atol=1e-3)
+    model = trained_with(Lookahead(alpha, k).wrap_optimizer)
+    reference = trained_with(lambda optimizer: pytorch_optimizer.Lookahead(optimizer, k=k, alpha=alpha))
+    plain = trained_with(lambda optimizer: optimizer)
+    for a, b, without in zip(model.parameters(), reference.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-15)
+        assert not torch.allclose(a, without, rtol=1e-3, atol=1e-3)
 
 
-def test_all_weights_meet_and_in_the_library_only_those_with_a_gradient_just_then() -> None:
-    """A weight whose layer was used in the first of two steps alone: the paper's slow weights are those of the net."""
+def test_all_weights_are_synchronized() -> None:
+    """A weight with a gradient in the first of two steps only is synchronized, too, unlike in the library."""
     ends = []
     for make in (
         Lookahead(0.5, 2).wrap_optimizer,

@@ -1,4 +1,4 @@
-"""Draws of Beta(alpha, alpha), and mixtures of labels, which mixup and cutmix share."""
+"""Draws from Beta(alpha, alpha) and mixtures of labels for mixup and cutmix."""
 
 import pytest
 import torch
@@ -17,15 +17,15 @@ def test_draws_are_of_beta(alpha: float) -> None:
     draws = beta_draws(torch.tensor(alpha), 100_000)
     assert draws.dtype == torch.float32
     assert 0 <= draws.min() <= draws.max() <= 1
-    # float32 has no numbers between 1 - 6e-8 and 1, where a small alpha puts many: by symmetry the lower half will do.
+    # float32 resolves shares near 0 better than near 1; by symmetry the lower half is enough.
     lower = draws[draws < 0.5].double().numpy()
     assert stats.kstest(lower, lambda x: 2 * stats.beta(alpha, alpha).cdf(x)).pvalue > 0.01
     assert abs(float((draws < 0.5).double().mean()) - 0.5) < 0.008
 
 
 @pytest.mark.parametrize("alpha", [1e-2, 1e-3, 1e-7, 1e-30])
-def test_a_small_alpha_is_the_throw_of_a_coin(alpha: float) -> None:
-    """Two Gamma variables would both underflow, and their share would be ½ or not a number."""
+def test_a_small_alpha_gives_shares_of_0_or_1(alpha: float) -> None:
+    """A quotient of two Gamma variables would underflow to ½ or NaN."""
     torch.manual_seed(0)
     draws = beta_draws(torch.tensor(alpha), 10_000)
     between = float(((draws > 0.01) & (draws < 0.99)).double().mean())
@@ -74,5 +74,5 @@ def test_a_mixture_of_signals_lasts_as_long_as_its_row() -> None:
     share = torch.tensor([0.75])
     torch.testing.assert_close(blend(long, short, share), torch.tensor([[[2.0, 2, 3]]]))
     torch.testing.assert_close(blend(short, long, share), torch.tensor([[[4.0, nan, nan]]]), equal_nan=True)
-    whole = torch.tensor([1.0])
-    assert torch.equal(blend(long, short, whole), long)
+    full = torch.tensor([1.0])
+    assert torch.equal(blend(long, short, full), long)

@@ -20,8 +20,8 @@ def test_the_cross_entropy_of_mixed_labels_is_mixed() -> None:
     exact_inputs = torch.stack([s * x + (1 - s) * inputs[j] for s, x, j in zip(share, inputs, partners, strict=True)])
     torch.testing.assert_close(batch[0], exact_inputs, rtol=1e-14, atol=1e-15)
     outputs = network()(batch[0])
-    one, other = (F.cross_entropy(outputs, of, reduction="none") for of in (targets, targets[partners]))
-    exact = (share * one + (1 - share) * other).mean()
+    first, second = (F.cross_entropy(outputs, labels, reduction="none") for labels in (targets, targets[partners]))
+    exact = (share * first + (1 - share) * second).mean()
     torch.testing.assert_close(task.criterion(outputs, batch[1]), exact, rtol=1e-13, atol=0)
 
 
@@ -60,7 +60,7 @@ def test_off_is_bit_equal_in_a_regression() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [1, 7, 64, 257])
 def test_class_numbers_as_shares_have_the_same_gradients(rows: int, dtype: torch.dtype) -> None:
-    """Bit for bit, which is what makes off exact; the loss itself may round otherwise."""
+    """Equal bit for bit, which makes the off value exact; the loss may differ by rounding."""
     logits = (4 * torch.randn(rows, 10, dtype=dtype)).requires_grad_()
     targets = torch.randint(10, (rows,))
     hard, soft = F.cross_entropy(logits, targets), F.cross_entropy(logits, F.one_hot(targets, 10).to(dtype))

@@ -18,7 +18,7 @@ def test_every_singular_value_shrinks_by_the_threshold(double: None, shape: tupl
     after = torch.linalg.svdvals(shrunk.flatten(1))
     torch.testing.assert_close(after, (before - threshold).clamp_min(0), rtol=1e-12, atol=1e-14)
     assert (after > 1e-12).sum() == 2
-    # The directions stay: what was taken and what is left belong to the same singular vectors.
+    # The singular vectors stay: the difference and the result share them.
     taken = (weight - shrunk).flatten(1)
     torch.testing.assert_close(torch.linalg.svdvals(taken), before.clamp_max(threshold), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(taken @ shrunk.flatten(1).T, shrunk.flatten(1) @ taken.T, rtol=0, atol=1e-13)
@@ -67,7 +67,7 @@ def test_autocast_does_not_round_it() -> None:
 
 @pytest.mark.slow
 def test_least_squares_reach_the_optimum_of_low_rank(double: None) -> None:
-    """There the gradient is -s (U Vᵀ + R), with R at right angles to U and V and no singular value above 1."""
+    """At the optimum the gradient is -s (U Vᵀ + R), with R orthogonal to U and V and singular values up to 1."""
     torch.manual_seed(0)
     strength, inputs = 0.5, torch.randn(60, 6)
     targets = inputs @ torch.randn(6, 1) @ torch.randn(1, 4) + 0.5 * torch.randn(60, 4)

@@ -5,7 +5,7 @@ from reglab.regularizers import L2, SAM, Flooding, Mixup, RDrop, _order
 
 def test_each_constant_has_its_own_place() -> None:
     places = [value for name, value in vars(_order).items() if name.isupper() and type(value) is int]
-    assert sorted(places) == list(range(len(places)))  # a name that is given twice leaves a gap
+    assert sorted(places) == list(range(len(places)))  # a duplicate leaves a gap
 
 
 def test_losses_precede_flooding_and_penalties_and_wrappers_come_last() -> None:

@@ -40,9 +40,9 @@ def test_gradient(double: None, shape: tuple[int, ...]) -> None:
 def test_gradient_of_a_product_that_is_not_weighted_symmetrically(double: None) -> None:
     torch.manual_seed(0)
     weight, shares = torch.randn(3, 5, requires_grad=True), torch.randn(3, 3)
-    (ours,) = torch.autograd.grad((Gram.apply(weight) * shares).sum(), weight)
-    (autograds,) = torch.autograd.grad((weight @ weight.T * shares).sum(), weight)
-    torch.testing.assert_close(ours, autograds)
+    (gradient,) = torch.autograd.grad((Gram.apply(weight) * shares).sum(), weight)
+    (expected,) = torch.autograd.grad((weight @ weight.T * shares).sum(), weight)
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_autocast_does_not_round_it() -> None:
@@ -52,7 +52,7 @@ def test_autocast_does_not_round_it() -> None:
         assert distance_to_orthogonal(weight) < 1e-9
 
 
-def test_loss_and_reported_penalty_gain_it_from_every_layer(double: None) -> None:
+def test_loss_and_reported_penalty_contain_every_layer(double: None) -> None:
     fit = fit_of(network(shape=(2, 8, 8)), task_of("classification"), [Orthogonal(0.3)])
     batch, method = batch_of("classification", shape=(2, 8, 8)), fit.regularizers[0]
     expected = 0.3 * sum(distance_to_orthogonal(p) for n, p in fit.model.named_parameters() if n.endswith("weight"))

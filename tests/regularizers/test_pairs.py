@@ -1,4 +1,4 @@
-"""Properties of all pairs of regularizers in one training; the rows are those of `test_table`."""
+"""Properties of all pairs of regularizers, with the settings of `test_table`."""
 
 import functools
 import itertools
@@ -59,7 +59,7 @@ NOT_ADDED = {
 
 @functools.cache
 def setting(first: str, second: str) -> Row | None:
-    """Return the task, shape and model for both of a pair, or None if nothing is for both."""
+    """Return a task, shape and model that suit both methods of a pair, or None."""
     pair = ROW[first], ROW[second]
     shapes = {row.shape for row in pair if row.make().input_dims or row.residual or row.kind == LANGUAGE}
     kinds = [(row.kind,) if row.kind == LANGUAGE else kinds_with(row.make().requires_task) for row in pair]
@@ -77,20 +77,20 @@ def refused(first: str, second: str) -> bool:
 
 
 PAIRS = [
-    (one.cls, other.cls)
-    for one, other in itertools.combinations(ROWS, 2)
-    if setting(one.cls, other.cls) and not refused(one.cls, other.cls)
+    (first.cls, second.cls)
+    for first, second in itertools.combinations(ROWS, 2)
+    if setting(first.cls, second.cls) and not refused(first.cls, second.cls)
 ]
 
 
 def setting_of(pair: tuple[str, str]) -> Row:
-    found = setting(*pair)
-    assert found is not None
-    return found
+    row = setting(*pair)
+    assert row is not None
+    return row
 
 
 def make(names: Iterable[str], on: Row, *, off: str | None = None) -> list[Regularizer]:
-    """Return the methods for a setting: without strengths that would perturb token ids, and one at its off values."""
+    """Return the methods for a setting, without strengths that perturb token ids, and with `off` at its off values."""
     methods = []
     for name in names:
         strengths = {k: v for k, v in ROW[name].strengths.items() if on.kind != LANGUAGE or k != "input_p"}
@@ -113,7 +113,7 @@ def trained_alone(name: str, on: tuple[Any, ...], steps: int) -> Fit:
 
 @functools.cache
 def draws(name: str, on: tuple[Any, ...]) -> bool:
-    """Return whether a step with the method draws random numbers, also those of a dropout layer in the model."""
+    """Return whether a step with the method draws random numbers, including those of dropout in the model."""
     row = Row("", {}, {}, *on)
     trained(make([name], row), row, 1)
     return not torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(0).get_state())
@@ -124,10 +124,10 @@ def record_calls(methods: list[Regularizer]) -> dict[str, list[str]]:
     calls: dict[str, list[str]] = {hook: [] for hook in HOOKS}
 
     def spied(hook: Callable[..., Any], names: list[str], name: str) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*args: Any) -> Any:
             if name not in names:
                 names.append(name)
-            return hook(*given)
+            return hook(*args)
 
         return call
 
@@ -139,12 +139,12 @@ def record_calls(methods: list[Regularizer]) -> dict[str, list[str]]:
 
 
 every_pair = pytest.mark.parametrize("pair", PAIRS, ids="+".join)
-pytestmark = pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")  # beside activity_kl, which needs sigmoids
+pytestmark = pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")  # with activity_kl, which requires sigmoids
 
 
 @pytest.mark.slow
 @every_pair
-def test_both_of_a_pair_act_and_in_their_order(pair: tuple[str, str]) -> None:
+def test_both_methods_of_a_pair_act_in_their_order(pair: tuple[str, str]) -> None:
     on = setting_of(pair)
     methods = make(pair, on)
     calls = record_calls(methods)
@@ -169,7 +169,7 @@ def test_one_of_a_pair_at_its_off_value_is_bit_equal_to_the_other_alone(pair: tu
         if not strengths or None in [strength.off for strength in strengths]:
             continue
         if draws(off, on[3:]) and draws(other, on[3:]):
-            continue  # a method that is off draws too, so that the other one's draws are shifted
+            continue  # a method at its off value draws, too, and shifts the draws of the other
         assert same_state(trained(make(pair, on, off=off), on, 1).model, trained_alone(other, on[3:], 1).model), (
             f"{off} at its off value has an effect beside {other}"
         )
@@ -180,16 +180,16 @@ def test_one_of_a_pair_at_its_off_value_is_bit_equal_to_the_other_alone(pair: tu
     [pair for pair in PAIRS if all(overrides(ROW[name].make(), "loss") for name in pair)],
     ids="+".join,
 )
-def test_what_both_add_to_the_loss_is_the_sum(pair: tuple[str, str], double: None) -> None:
+def test_the_added_loss_is_the_sum_of_both(pair: tuple[str, str], double: None) -> None:
     on = setting_of(pair)
 
     def added(names: Iterable[str]) -> float:
         fit = fit_of(on.network(), task_of(on.kind), make(names, on)).train()
         for parameter in fit.model.parameters():
-            parameter.data *= 1.1  # away from the initial weights, where the penalty of l2_sp is 0
+            parameter.data *= 1.1  # the penalty of l2_sp is 0 at the initial weights
         torch.manual_seed(0)
-        loss, own = fit.losses(on.batches()[0])
-        return (loss - own).item()
+        loss, data_loss = fit.losses(on.batches()[0])
+        return (loss - data_loss).item()
 
     parts = [added([name]) for name in pair]
     assert 0 not in parts
@@ -217,13 +217,13 @@ def test_the_order_of_a_pair_matters_and_is_the_declared_one(pair: tuple[str, st
     methods = make(pair, on)
     assert in_order(methods[::-1]) == methods
 
-    def after(steps: list[Regularizer]) -> Fit:
+    def trained_in_order(steps: list[Regularizer]) -> Fit:
         model = on.network()
         for method in steps:
             method.attach(model)
         return train(Fit(model, task_of(on.kind), steps), on.batches(), STEPS)
 
-    assert not same_state(after(make(pair, on)).model, after(make(pair[::-1], on)).model)
+    assert not same_state(trained_in_order(make(pair, on)).model, trained_in_order(make(pair[::-1], on)).model)
 
 
 def test_refused_pairs_are_the_declared_conflicts() -> None:
@@ -241,7 +241,7 @@ def test_refused_pairs_are_the_declared_conflicts() -> None:
 
     errors = {pair: refusal(*pair) for pair in itertools.combinations(sorted(nodes), 2)}
     assert [pair for pair, error in errors.items() if error] == sorted(REFUSED)
-    for (one, other), error in errors.items():
+    for (first, second), error in errors.items():
         if error:
             assert error.key == "regularizer"
-            assert error.value in (f"[{one},{other}]", f"[{other},{one}]")
+            assert error.value in (f"[{first},{second}]", f"[{second},{first}]")

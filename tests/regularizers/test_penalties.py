@@ -1,4 +1,4 @@
-"""l1, l2, elastic_net and weight_decay against scikit-learn's solutions and PyTorch's optimizers."""
+"""l1, l2, elastic_net and weight_decay, compared with scikit-learn and the optimizers of PyTorch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def linear_data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def linear_fit(method: Regularizer, momentum: float = 0.0, steps: int = 600) -> tuple[np.ndarray, float]:
-    """Weights and intercept after full-batch steps on the mean squared error."""
+    """Return weights and intercept after full-batch steps on the mean squared error."""
     fit = fit_of(Linear((8,), 1), Regression(), [method])
     train(fit, [linear_data()], steps, lambda p: torch.optim.SGD(p, lr=0.1, momentum=momentum))
     return fit.model.output.weight.detach().numpy()[0], fit.model.output.bias.item()
@@ -57,7 +57,7 @@ def test_l1_is_lasso_with_the_same_zeros(momentum: float) -> None:
 
 
 @pytest.mark.slow
-def test_elastic_net_is_sklearns_with_the_same_zeros() -> None:
+def test_elastic_net_equals_scikit_learn_with_the_same_zeros() -> None:
     l1, l2 = 0.4, 0.3
     weights, intercept = linear_fit(ElasticNet(l1=l1, l2=l2))
     inputs, targets = (t.numpy() for t in linear_data())
@@ -71,12 +71,12 @@ def test_elastic_net_is_sklearns_with_the_same_zeros() -> None:
 
 def test_elastic_net_is_l1_and_l2_together() -> None:
     batches = [batch_of("classification", seed=i) for i in range(3)]
-    one = train(fit_of(network(), task_of("classification"), [ElasticNet(l1=0.01, l2=0.1)]), batches, 20)
-    two = train(fit_of(network(), task_of("classification"), [L1(0.01), L2(0.1)]), batches, 20)
-    assert same_state(one.model, two.model)
+    combined = train(fit_of(network(), task_of("classification"), [ElasticNet(l1=0.01, l2=0.1)]), batches, 20)
+    separate = train(fit_of(network(), task_of("classification"), [L1(0.01), L2(0.1)]), batches, 20)
+    assert same_state(combined.model, separate.model)
 
 
-def test_the_reported_penalty_is_the_textbooks() -> None:
+def test_the_reported_penalty_is_that_of_textbooks() -> None:
     model = network()
     weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
     l1, l2 = sum(w.abs().sum() for w in weights), sum((w**2).sum() for w in weights)
@@ -111,7 +111,7 @@ def trained(make: Make, *methods: Regularizer) -> torch.nn.Module:
 
 
 def decaying(optimizer: type[torch.optim.Optimizer], strength: float, **options: Any) -> Make:
-    """The optimizer with its own weight decay, on the weights of linear layers alone."""
+    """Return a factory of the optimizer with weight decay on the weights of linear layers only."""
 
     def make(parameters: Any) -> torch.optim.Optimizer:
         groups: dict[bool, list[Any]] = {True: [], False: []}
@@ -125,32 +125,32 @@ def decaying(optimizer: type[torch.optim.Optimizer], strength: float, **options:
     return make
 
 
-def assert_close(one: torch.nn.Module, other: torch.nn.Module) -> None:
-    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=1e-11, atol=1e-12)
+def assert_close(actual: torch.nn.Module, expected: torch.nn.Module) -> None:
+    torch.testing.assert_close(actual.state_dict(), expected.state_dict(), rtol=1e-11, atol=1e-12)
 
 
 def test_l2_under_sgd_is_its_weight_decay_argument_and_decoupled_decay() -> None:
     sgd = lambda p: torch.optim.SGD(p, lr=0.1)  # noqa: E731
-    one = trained(sgd, L2(0.05))
-    assert_close(one, trained(decaying(torch.optim.SGD, 0.05, lr=0.1)))
-    assert_close(one, trained(sgd, WeightDecay(0.05)))
+    model = trained(sgd, L2(0.05))
+    assert_close(model, trained(decaying(torch.optim.SGD, 0.05, lr=0.1)))
+    assert_close(model, trained(sgd, WeightDecay(0.05)))
 
 
 def test_l2_under_momentum_is_its_weight_decay_argument() -> None:
-    one = trained(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), L2(0.05))
-    assert_close(one, trained(decaying(torch.optim.SGD, 0.05, lr=0.1, momentum=0.9)))
+    model = trained(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), L2(0.05))
+    assert_close(model, trained(decaying(torch.optim.SGD, 0.05, lr=0.1, momentum=0.9)))
 
 
 def test_l2_under_adam_is_adams_argument_and_not_adamws() -> None:
-    one = trained(lambda p: torch.optim.Adam(p, lr=0.01), L2(0.05))
-    assert_close(one, trained(decaying(torch.optim.Adam, 0.05, lr=0.01)))
+    model = trained(lambda p: torch.optim.Adam(p, lr=0.01), L2(0.05))
+    assert_close(model, trained(decaying(torch.optim.Adam, 0.05, lr=0.01)))
     other = trained(decaying(torch.optim.AdamW, 0.05, lr=0.01))
-    assert not torch.allclose(one.output.weight, other.output.weight, rtol=1e-2)
+    assert not torch.allclose(model.output.weight, other.output.weight, rtol=1e-2)
 
 
-def test_weight_decay_is_adamws_bit_for_bit() -> None:
-    one = trained(lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.0), WeightDecay(0.3))
-    assert same_state(one, trained(decaying(torch.optim.AdamW, 0.3, lr=0.01)))
+def test_weight_decay_equals_that_of_adamw_bit_for_bit() -> None:
+    model = trained(lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.0), WeightDecay(0.3))
+    assert same_state(model, trained(decaying(torch.optim.AdamW, 0.3, lr=0.01)))
 
 
 def test_weight_decay_without_gradients_is_a_power() -> None:
@@ -158,12 +158,12 @@ def test_weight_decay_without_gradients_is_a_power() -> None:
     start = model.output.weight.detach().clone()
     bias = model.output.bias.detach().clone()
 
-    class Nothing(Regression):
+    class ConstantLoss(Regression):
         def criterion(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             return 0 * outputs.sum()
 
     train(
-        fit_of(model, Nothing(), [WeightDecay(0.5)]),
+        fit_of(model, ConstantLoss(), [WeightDecay(0.5)]),
         [(torch.ones(3, 4), torch.ones(3))],
         25,
         lambda p: torch.optim.SGD(p, lr=0.1),

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.usefixtures("double")
 EXACT: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-15}
 
 
-def calls_of(model: nn.Module) -> list[Tensor]:
-    """What goes in at each call from here on."""
-    seen: list[Tensor] = []
-    model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    return seen
+def recorded_inputs(model: nn.Module) -> list[Tensor]:
+    """Return a list to which each later call of the model appends its inputs."""
+    inputs_of_calls: list[Tensor] = []
+    model.register_forward_pre_hook(lambda module, inputs: inputs_of_calls.append(inputs[0]))
+    return inputs_of_calls
 
 
 def by_hand(first: Tensor, second: Tensor, targets: Tensor, alpha: float, **options: Any) -> Tensor:
@@ -33,16 +33,16 @@ def by_hand(first: Tensor, second: Tensor, targets: Tensor, alpha: float, **opti
 
 def test_the_disagreement_is_the_mean_of_both_divergences() -> None:
     torch.manual_seed(0)
-    one, other = torch.randn(7, 4), torch.randn(7, 4)
-    log_p, log_q = one.log_softmax(1), other.log_softmax(1)
+    first, second = torch.randn(7, 4), torch.randn(7, 4)
+    log_p, log_q = first.log_softmax(1), second.log_softmax(1)
     both = [
         F.kl_div(b, a, reduction="batchmean", log_target=True) for a, b in ((log_p, log_q), (log_q, log_p))
     ]  # kl_div(b, a) is KL(a || b)
-    torch.testing.assert_close(disagreement(one, other), sum(both) / 2, **EXACT)
-    torch.testing.assert_close(disagreement(one.repeat(3, 1), other.repeat(3, 1)), sum(both) / 2, **EXACT)
-    assert disagreement(one, one) == 0
+    torch.testing.assert_close(disagreement(first, second), sum(both) / 2, **EXACT)
+    torch.testing.assert_close(disagreement(first.repeat(3, 1), second.repeat(3, 1)), sum(both) / 2, **EXACT)
+    assert disagreement(first, first) == 0
     assert disagreement(torch.tensor([[0.0, 2e3]]), torch.tensor([[2e3, 0.0]])) == 2e3
-    assert torch.autograd.gradcheck(disagreement, [one[:2].requires_grad_(), other[:2].requires_grad_()])
+    assert torch.autograd.gradcheck(disagreement, [first[:2].requires_grad_(), second[:2].requires_grad_()])
 
 
 def test_two_passes_by_hand() -> None:
@@ -67,9 +67,9 @@ def test_off_takes_one_pass() -> None:
     batch = batch_of("classification")
     for alpha, passes in ((0.0, 1), (0.5, 2)):
         fit = fit_of(network(dropout=True), task_of("classification"), [RDrop(alpha)])
-        seen = calls_of(fit.model)
+        inputs_of_calls = recorded_inputs(fit.model)
         fit(batch)
-        assert len(seen) == passes
+        assert len(inputs_of_calls) == passes
 
 
 def test_earlier_losses_and_mixed_labels_act_on_both_passes() -> None:
@@ -78,17 +78,17 @@ def test_earlier_losses_and_mixed_labels_act_on_both_passes() -> None:
         fit_of(network(dropout=True), task_of("classification"), methods),
         batch_of("classification"),
     )
-    seen = calls_of(fit.model)
+    inputs_of_calls = recorded_inputs(fit.model)
     torch.manual_seed(1)
     loss = fit((inputs, targets))
     torch.manual_seed(1)
-    mixed, shares = methods[1].transform_batch((inputs, targets), fit)  # it reads fit.task only
-    assert all(torch.equal(given, mixed) for given in seen)
+    mixed, shares = methods[1].transform_batch((inputs, targets), fit)  # the method reads fit.task only
+    assert all(torch.equal(x, mixed) for x in inputs_of_calls)
     first, second = fit.model(mixed), fit.model(mixed)
     torch.testing.assert_close(loss, by_hand(first, second, shares, 1.5, label_smoothing=0.2), **EXACT)
 
 
-def test_flooding_sees_the_whole() -> None:
+def test_flooding_acts_on_the_loss_of_both_passes() -> None:
     batch, losses = batch_of("classification"), []
     for more in ([], [Flooding(9.0)]):
         torch.manual_seed(1)
@@ -111,11 +111,11 @@ def test_batch_norm_counts_the_first_pass_alone() -> None:
 def test_noise_that_a_pass_has_in_common_differs_between_passes() -> None:
     batch = batch_of("classification")
     fit = fit_of(network(), task_of("classification"), [RDrop(1e3), DropConnect(p=0.5)])
-    assert fit(batch) > 10  # a doubled batch in one pass would have no disagreement
+    assert fit(batch) > 10  # one pass over a doubled batch would have no disagreement
 
 
 @pytest.mark.slow
-def test_passes_come_to_agree() -> None:
+def test_disagreement_falls_in_training() -> None:
     batch, apart = batch_of("classification", rows=200), []
     for alpha in (0.0, 5.0):
         fit = train(fit_of(network(), task_of("classification"), [RDrop(alpha), Dropout(p=0.3)]), [batch], 200)
@@ -138,7 +138,7 @@ def test_random_layers(layers: list[nn.Module], found: list[str]) -> None:
     assert list(random_layers(nn.Sequential(*layers))) == found
 
 
-def test_layers_of_others_are_known_by_their_names() -> None:
+def test_user_layers_are_recognized_by_their_names() -> None:
     class DropPath(nn.Module):
         def __init__(self, drop_prob: float) -> None:
             super().__init__()
@@ -147,7 +147,7 @@ def test_layers_of_others_are_known_by_their_names() -> None:
     assert random_layers(nn.Sequential(DropPath(0.0), DropPath(0.1))) == {"1": "p=0.1"}
 
 
-def test_a_rate_that_a_network_holds_is_found_whatever_its_name() -> None:
+def test_dropout_rates_of_networks_are_found_under_any_name() -> None:
     class DropNet(nn.Linear):
         drop_rate = 0.0
 

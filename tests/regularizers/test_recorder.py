@@ -1,4 +1,4 @@
-"""Recorded layer outputs are those of the latest training pass, unchanged by operations in place."""
+"""`ActivationRecorder` returns layer outputs of the latest training pass, before operations in place."""
 
 import pytest
 import torch
@@ -30,9 +30,9 @@ def net() -> Net:
 
 @pytest.fixture
 def recorder(net: Net) -> ActivationRecorder:
-    found = ActivationRecorder("activity_l1")
-    found.attach(net, {"one": net.one, "two": net.two})
-    return found
+    activations = ActivationRecorder("activity_l1")
+    activations.attach(net, {"one": net.one, "two": net.two})
+    return activations
 
 
 X = torch.tensor([[1.0, 2.0]])

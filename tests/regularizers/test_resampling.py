@@ -1,4 +1,4 @@
-"""Views of images and signals: against slices, against analytic ramps and against kornia."""
+"""Views of images and signals, compared with slices, linear ramps and kornia."""
 
 from typing import Any
 
@@ -59,12 +59,12 @@ def test_it_is_kornias_random_affine_with_its_parameters(double: None, scale: fl
     random = K.RandomAffine(
         0.0, (shift, shift), (1 - scale, 1 + scale), padding_mode="zeros", align_corners=True, p=1.0
     )
-    given = random.generate_parameters(images.shape)
-    moves, factor = given["translations"].double(), given["scale"][:, 0].double()
+    params = random.generate_parameters(images.shape)
+    moves, factor = params["translations"].double(), params["scale"][:, 0].double()
     offsets = tuple(-moves[:, axis] / factor for axis in (1, 0))
-    ours = apply_view(images, View(torch.zeros(6, dtype=torch.bool), 1 / factor, offsets))
-    # kornia draws its parameters, and makes its matrix, in float32
-    torch.testing.assert_close(ours, random(images, params=given), rtol=0, atol=1e-5)
+    view = apply_view(images, View(torch.zeros(6, dtype=torch.bool), 1 / factor, offsets))
+    # kornia computes parameters and matrix in float32
+    torch.testing.assert_close(view, random(images, params=params), rtol=0, atol=1e-5)
 
 
 def test_it_is_kornias_warp_with_the_same_matrix(double: None) -> None:
@@ -74,32 +74,32 @@ def test_it_is_kornias_warp_with_the_same_matrix(double: None) -> None:
     images, rows = torch.randn(7, *SHAPE), 7
     mirror, zoom = torch.rand(rows) < 0.5, 0.5 + torch.rand(rows)
     offsets = (4 * torch.rand(rows) - 2, 4 * torch.rand(rows) - 2)
-    back = torch.eye(3).repeat(rows, 1, 1)  # from the view's pixels (x, y, 1) to the image's
+    back = torch.eye(3).repeat(rows, 1, 1)  # from pixels (x, y, 1) of the view to those of the image
     sign = 1 - 2 * mirror.double()
     for i, (middle, towards, offset) in enumerate(((5.0, sign, offsets[1]), (3.5, torch.ones(rows), offsets[0]))):
         back[:, i, i] = towards * zoom
         back[:, i, 2] = middle + towards * (offset - middle * zoom)
-    theirs = warp_affine(images, back.inverse()[:, :2], (8, 11), padding_mode="zeros", align_corners=True)
-    torch.testing.assert_close(apply_view(images, View(mirror, zoom, offsets)), theirs, rtol=1e-12, atol=1e-12)
+    expected = warp_affine(images, back.inverse()[:, :2], (8, 11), padding_mode="zeros", align_corners=True)
+    torch.testing.assert_close(apply_view(images, View(mirror, zoom, offsets)), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_crop_is_kornias_crop_of_the_same_box(double: None) -> None:
     from kornia.geometry.transform import crop_and_resize
 
     images, cut = torch.randn(1, *SHAPE), 0.4
-    for place in ((-1.0, -1.0), (1.0, 0.25)):  # of the room that the cut leaves
+    for place in ((-1.0, -1.0), (1.0, 0.25)):  # as shares of the margin
         offsets = [cut * p * (side - 1) / 2 for p, side in zip(place, SHAPE[1:], strict=True)]
         (top, left), (bottom, right) = (
             [m + (1 - cut) * end * m + o for m, o in zip((3.5, 5.0), offsets, strict=True)] for end in (-1, 1)
         )
         box = torch.tensor([[[left, top], [right, top], [right, bottom], [left, bottom]]])
-        theirs = crop_and_resize(images, box, SHAPE[1:], align_corners=True)
-        ours = apply_view(images, view_of(1, 2, zoom=1 - cut, offsets=offsets))
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        expected = crop_and_resize(images, box, SHAPE[1:], align_corners=True)
+        view = apply_view(images, view_of(1, 2, zoom=1 - cut, offsets=offsets))
+        torch.testing.assert_close(view, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_all_at_once_is_one_after_the_other(double: None) -> None:
-    """Mirrored, scaled, shifted, cropped: on ramps, far from the edges, where resampling twice loses nothing."""
+def test_a_combined_view_equals_a_sequence_of_views(double: None) -> None:
+    """Compare on ramps, away from the edges, where repeated resampling is exact."""
     torch.manual_seed(0)
     sides, draws = (41, 51), torch.rand(7, 20)
     ramps = torch.stack(torch.meshgrid(torch.arange(41.0), torch.arange(51.0), indexing="ij")).expand(20, -1, -1, -1)

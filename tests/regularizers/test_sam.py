@@ -15,15 +15,15 @@ from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
 
-def stepped(theta: nn.Parameter, matrix: Tensor, rho: float, lr: float) -> Tensor:
-    """The gradient that SGD was given in one step on ½ θᵀAθ, θ being in two parts."""
+def gradient_of_step(theta: nn.Parameter, matrix: Tensor, rho: float, lr: float) -> Tensor:
+    """Return the gradient in one SGD step on ½ θᵀAθ, with θ split into two parameters."""
     parts = [nn.Parameter(theta.detach()[:2].clone()), nn.Parameter(theta.detach()[2:].clone())]
     optimizer = SAM(rho).wrap_optimizer(torch.optim.SGD(parts, lr=lr))
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        whole = torch.cat(parts)
-        loss = whole @ matrix @ whole / 2
+        joined = torch.cat(parts)
+        loss = joined @ matrix @ joined / 2
         loss.backward()
         return loss
 
@@ -34,16 +34,16 @@ def stepped(theta: nn.Parameter, matrix: Tensor, rho: float, lr: float) -> Tenso
 
 
 def test_on_a_quadratic(double: None) -> None:
-    """The gradient is A(θ + ρ Aθ / ‖Aθ‖), with one norm for all parameters; at lr 0 the weights are as before."""
+    """The gradient is A(θ + ρ Aθ / ‖Aθ‖), with one norm for all parameters; lr 0 leaves the weights unchanged."""
     torch.manual_seed(0)
     root, start = torch.randn(5, 5), torch.randn(5)
     matrix = root @ root.T
-    for size in (1.0, 1e-6):  # near the minimum too, where gradients are small and the step is as long
+    for size in (1.0, 1e-6):  # the length of the step does not depend on the gradient
         theta = nn.Parameter(size * start)
         slope = matrix @ theta.detach()
         for rho in (0.0, 0.05, 2.0):
             expected = matrix @ (theta.detach() + rho * slope / slope.norm())
-            torch.testing.assert_close(stepped(theta, matrix, rho, lr=0.0), expected, rtol=1e-12, atol=1e-14)
+            torch.testing.assert_close(gradient_of_step(theta, matrix, rho, lr=0.0), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_gradient_of_zero_moves_nothing() -> None:
@@ -52,43 +52,43 @@ def test_a_gradient_of_zero_moves_nothing() -> None:
 
 def test_batch_norm_counts_the_first_pass_alone() -> None:
     fit = fit_of(network(norm="batch"), task_of("classification"), [SAM(rho=1.0)])
-    once = copy.deepcopy(fit.model).train()
+    reference = copy.deepcopy(fit.model).train()
     batch = batch_of("classification")
-    once(batch[0])  # one pass at the weights of the start
+    reference(batch[0])  # one pass at the initial weights
     train(fit, [batch], 1)
-    norms = [name for name in once.state_dict() if "running" in name or "tracked" in name]
+    norms = [name for name in reference.state_dict() if "running" in name or "tracked" in name]
     assert len(norms) == 6
     for name in norms:
-        assert torch.equal(fit.model.state_dict()[name], once.state_dict()[name]), name
+        assert torch.equal(fit.model.state_dict()[name], reference.state_dict()[name]), name
     assert all(module.track_running_stats for module in fit.model.modules() if isinstance(module, nn.BatchNorm1d))
 
 
 def test_the_second_pass_normalizes_by_the_batch() -> None:
     norm, values = nn.BatchNorm1d(3), torch.randn(9, 3) * 5 + 2
     with frozen_statistics([norm]):
-        kept = norm(values)
-    assert torch.equal(kept, norm(values))
+        outputs = norm(values)
+    assert torch.equal(outputs, norm(values))
     norm.eval()
     with frozen_statistics([norm]):
         assert torch.equal(norm(values), nn.functional.batch_norm(values, norm.running_mean, norm.running_var))
 
 
-def test_both_passes_see_the_same_masks_under_lightning() -> None:
+def test_both_passes_have_the_same_masks_under_lightning() -> None:
     inputs: list[Tensor] = []
 
-    class Watched(SAM):
+    class RecordMasks(SAM):
         def attach(self, model: nn.Module) -> list[str]:
             model.output.register_forward_pre_hook(lambda m, args: inputs.append(args[0] == 0) if m.training else None)
             return super().attach(model)
 
-    fitted(Dropout(p=0.5), Watched(rho=1e-4), epochs=2, net={"activation": "sigmoid"})
+    fitted(Dropout(p=0.5), RecordMasks(rho=1e-4), epochs=2, net={"activation": "sigmoid"})
     assert len(inputs) == 16
     for first, second in zip(inputs[::2], inputs[1::2], strict=True):
         assert torch.equal(first, second)
     assert not torch.equal(inputs[0], inputs[2])
 
 
-def test_the_weights_come_back_from_a_second_pass_that_fails() -> None:
+def test_a_failing_second_pass_restores_the_weights() -> None:
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     optimizer = SAM(1.0).wrap_optimizer(torch.optim.SGD([weight], lr=0.1))
     passes: list[int] = []
@@ -140,8 +140,8 @@ BASES: list[tuple[Any, dict[str, float]]] = [
 ]
 
 
-def walked(make: Any, steps: int, **net: Any) -> nn.Module:
-    """A net after some steps; the library's optimizer wants its first gradient before the step."""
+def trained_with(make: Any, steps: int, **net: Any) -> nn.Module:
+    """Return a net after some steps; the optimizer of the library needs a gradient before each step."""
     model, task = network(activation="tanh", **net), task_of("classification")
     optimizer = make(model.parameters())
     for step in range(steps):
@@ -159,19 +159,19 @@ def walked(make: Any, steps: int, **net: Any) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize(("base", "keys"), BASES, ids=lambda one: getattr(one, "__name__", ""))
-def test_it_goes_the_way_of_pytorch_optimizers(double: None, base: Any, keys: dict[str, float]) -> None:
-    """To the eight digits of the library's norm, which is of single precision whatever the gradients are."""
-    ours = walked(lambda p: SAM(0.5).wrap_optimizer(base(p, **keys)), 7)
-    theirs = walked(lambda p: pytorch_optimizer.SAM(p, base, rho=0.5, **keys), 7)
-    plain = walked(lambda p: base(p, **keys), 7)
-    for one, other, without in zip(ours.parameters(), theirs.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
-        assert not torch.allclose(one, without, rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize(("base", "keys"), BASES, ids=lambda value: getattr(value, "__name__", ""))
+def test_it_equals_pytorch_optimizer(double: None, base: Any, keys: dict[str, float]) -> None:
+    """Equal to about eight digits, since the library computes the norm in single precision."""
+    model = trained_with(lambda p: SAM(0.5).wrap_optimizer(base(p, **keys)), 7)
+    library = trained_with(lambda p: pytorch_optimizer.SAM(p, base, rho=0.5, **keys), 7)
+    plain = trained_with(lambda p: base(p, **keys), 7)
+    for a, b, without in zip(model.parameters(), library.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+        assert not torch.allclose(a, without, rtol=1e-3, atol=1e-3)
 
 
-def test_where_they_differ_ours_is_exact(double: None) -> None:
-    """One step of lr 1 on Σ w⁴/4 goes to w - (w + ρ w³/‖w³‖)³."""
+def test_it_is_more_exact_than_pytorch_optimizer(double: None) -> None:
+    """One step with lr 1 on Σ w⁴/4 gives w - (w + ρ w³/‖w³‖)³."""
     start, rho = torch.tensor([0.3, -1.1, 0.7]), 0.05
     cube = start**3
     expected = start - (start + rho * cube / cube.norm()) ** 3
@@ -197,9 +197,9 @@ def test_where_they_differ_ours_is_exact(double: None) -> None:
     assert 1e-12 < errors[1] < 1e-7
 
 
-def test_the_librarys_second_pass_counts_in_batch_norm_and_ours_does_not() -> None:
+def test_batch_norm_does_not_count_the_second_pass_unlike_in_the_library() -> None:
     counts = [
-        int(walked(make, 3, norm="batch").state_dict()["norm_0.num_batches_tracked"])
+        int(trained_with(make, 3, norm="batch").state_dict()["norm_0.num_batches_tracked"])
         for make in (
             lambda p: pytorch_optimizer.SAM(p, torch.optim.SGD, rho=0.5, lr=0.1),
             lambda p: torch.optim.SGD(p, lr=0.1),
@@ -207,5 +207,5 @@ def test_the_librarys_second_pass_counts_in_batch_norm_and_ours_does_not() -> No
     ]
     fit = fit_of(network(norm="batch"), task_of("classification"), [SAM(0.5)])
     train(fit, [batch_of("classification")], 3)
-    ours = int(fit.model.state_dict()["norm_0.num_batches_tracked"])
-    assert (*counts, ours) == (6, 3, 3)
+    count = int(fit.model.state_dict()["norm_0.num_batches_tracked"])
+    assert (*counts, count) == (6, 3, 3)

@@ -1,4 +1,4 @@
-"""Strengths that move over the epochs."""
+"""Schedules of strengths over epochs."""
 
 import pytest
 import torch
@@ -20,8 +20,8 @@ def test_values_by_epoch() -> None:
     assert schedule(0.5, 0.0, {"kind": "late", "since": 2})(1) == 0.0
     assert schedule(0.0, None, {"kind": "linear", "start": 1.0, "epochs": 2})(2) == 0.0
     assert schedule(0.5, None, {"kind": "constant"})(9) == 0.5
-    whole = schedule(7.0, 1.0, {"kind": "linear", "start": 1.0, "epochs": 5}, whole=True)
-    assert [whole(epoch) for epoch in range(1, 7)] == [1.0, 2.0, 4.0, 6.0, 7.0, 7.0]
+    rounded = schedule(7.0, 1.0, {"kind": "linear", "start": 1.0, "epochs": 5}, whole=True)
+    assert [rounded(epoch) for epoch in range(1, 7)] == [1.0, 2.0, 4.0, 6.0, 7.0, 7.0]
 
 
 @pytest.mark.slow
@@ -33,8 +33,8 @@ def test_runs_under_a_schedule(compose_cfg: Compose, store_uri: str) -> None:
         tracked = [m.value for m in client.get_metric_history(result.run_id, "strength/dropout.p")]
         return load_file(artifact(client, result.run_id, "weights/last.safetensors")), tracked
 
-    def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-        return all(torch.equal(one[name], other[name]) for name in one)
+    def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+        return all(torch.equal(first[name], second[name]) for name in first)
 
     key = "+regularizer.dropout.schedule.p"
     none, _ = last("regularizer=none")

@@ -18,7 +18,7 @@ def test_a_channel_is_dropped_as_a_whole_or_scaled_as_a_whole(double: None, posi
     torch.manual_seed(0)
     p, rows, channels = 0.3, 2000, 7
     model = nn.Sequential(nn.Conv1d(channels, channels, 1) if len(positions) == 1 else nn.Conv2d(channels, channels, 1))
-    model.extend([nn.Sigmoid(), nn.Flatten()])  # no value is zero by itself
+    model.extend([nn.Sigmoid(), nn.Flatten()])  # no activation is 0
     assert SpatialDropout(p).attach(model) == ["1"]
     inputs = torch.randn(rows, channels, *positions)
     outputs = model(inputs).reshape(rows, channels, -1)
@@ -41,7 +41,7 @@ def test_the_class_does_what_the_function_does() -> None:
     clean = model[:2](maps)
     method = SpatialDropout(0.4)
     method.attach(model)
-    method.attach(model)  # twice attached, once dropped
+    method.attach(model)  # a second call has no effect
     torch.manual_seed(1)
     outputs = model(maps)
     torch.manual_seed(1)
@@ -57,7 +57,7 @@ def test_it_acts_on_convolutions_alone() -> None:
 
 
 class Shared(nn.Module):
-    """One activation module behind a convolution and behind a linear layer."""
+    """Network with one activation module after a convolution and after a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Shared(nn.Module):
         return self.act(self.hidden(self.act(self.conv(images)).mean((2, 3))))
 
 
-def test_units_of_a_shared_activation_are_left_alone() -> None:
+def test_it_does_not_act_on_units_of_a_shared_activation() -> None:
     model = Shared()
     assert SpatialDropout(0.5).attach(model) == ["act"]
     assert (model(torch.randn(20, 1, 3, 3)) != 0).all()
@@ -81,7 +81,7 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
 
 
 class Permuted(nn.Module):
-    """An activation between a convolution and a linear map, of maps with their channels first or last."""
+    """Network with an activation of feature maps whose channels come first or last."""
 
     def __init__(self, last: bool, side: int, norm: bool = False, in_place: bool = False) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Permuted(nn.Module):
 @pytest.mark.parametrize("make", [lambda: SpatialDropout(0.5), lambda: DropBlock(0.5, 2)], ids=["spatial", "block"])
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.parametrize("side", [5, 8])  # 8: as many positions as channels
+@pytest.mark.parametrize("side", [5, 8])  # with 8, as many positions as channels
 def test_channels_that_come_last_are_refused_by_name(make: Any, side: int, norm: bool, in_place: bool) -> None:
     batch = torch.randn(4, 2, side, side), torch.randint(0, 3, (4,))
     fit = fit_of(Permuted(False, side, norm, in_place), task_of("classification"), [make()])
@@ -137,7 +137,7 @@ def test_channels_first_are_never_refused(norm: str, sides: tuple[int, ...], cha
             assert fit((images, torch.randint(0, 3, (4,)))).isfinite()
 
 
-def test_channels_last_in_memory_are_channels_first_all_the_same() -> None:
+def test_channels_last_memory_format_is_accepted() -> None:
     net = Permuted(False, 8).to(memory_format=torch.channels_last)
     fit = fit_of(net, task_of("classification"), [SpatialDropout(0.5)])
     images = torch.randn(4, 2, 8, 8).to(memory_format=torch.channels_last)
@@ -145,7 +145,7 @@ def test_channels_last_in_memory_are_channels_first_all_the_same() -> None:
 
 
 def test_layers_with_weights_between_end_the_maps() -> None:
-    """Places of a sequence are no channels: outputs of a recurrent layer or attention are no feature maps."""
+    """Outputs of a recurrent layer or of attention are not feature maps."""
 
     class Recurring(nn.GRU):
         is_activation = True

@@ -1,4 +1,4 @@
-"""Spectral norm against the SVD, and against torch's own, which keeps the undivided matrix."""
+"""Spectral norm, compared with the SVD and with torch, which keeps the undivided matrix."""
 
 import copy
 import itertools
@@ -24,7 +24,7 @@ def largest(model: nn.Module) -> list[float]:
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 7), (1, 4), (4, 2, 3), (4, 3, 2, 2)])
-def test_iterations_come_to_the_first_of_the_svd(double: None, shape: tuple[int, ...]) -> None:
+def test_iterations_converge_to_the_first_singular_value(double: None, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     weight = torch.randn(shape)
     left, right = torch.randn(shape[0]), torch.randn(weight[0].numel())
@@ -38,7 +38,7 @@ def test_iterations_come_to_the_first_of_the_svd(double: None, shape: tuple[int,
     assert all(one <= other + 1e-12 for one, other in itertools.pairwise(values))
 
 
-def test_the_gradient_is_the_one_through_the_division(double: None) -> None:
+def test_the_gradient_includes_the_division(double: None) -> None:
     torch.manual_seed(0)
     left, right = (vector / vector.norm() for vector in (torch.randn(3), torch.randn(8)))
     weight = torch.randn(3, 2, 2, 2)
@@ -53,7 +53,7 @@ def test_the_gradient_is_the_one_through_the_division(double: None) -> None:
 
 
 class Undivided:
-    """torch's spectral norm on every layer of a model, its undivided matrices divided after each step."""
+    """Spectral norm of torch on every layer of a model, with undivided matrices divided after each step."""
 
     def __init__(self, model: nn.Module, vectors: list[tuple[Tensor, Tensor]]) -> None:
         self.model = model
@@ -77,7 +77,9 @@ class Undivided:
 
 
 @pytest.mark.parametrize("make", [lambda p: torch.optim.SGD(p, lr=0.3), lambda p: torch.optim.Adam(p, lr=0.1)])
-def test_training_is_torchs_with_the_matrix_divided(double: None, make: Callable[[Any], torch.optim.Optimizer]) -> None:
+def test_training_equals_torch_with_the_matrix_divided(
+    double: None, make: Callable[[Any], torch.optim.Optimizer]
+) -> None:
     task, batches = task_of("classification"), [batch_of("classification", seed=i, shape=IMAGE) for i in range(10)]
     batches = [(inputs.double(), targets) for inputs, targets in batches]
     method = SpectralNorm()
@@ -136,7 +138,7 @@ def test_under_autocast_the_division_is_as_without() -> None:
     assert torch.equal(*weights)
 
 
-def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: None) -> None:
+def test_sam_perturbs_the_divided_weights_and_updates_the_vectors_once(double: None) -> None:
     inputs, targets = batch_of("classification")
     batch, task = (inputs.double(), targets), task_of("classification")
     sam, method = SAM(0.3), SpectralNorm()
@@ -186,8 +188,8 @@ def test_a_resumed_run_goes_on_with_its_vectors(tmp_path: Path) -> None:
             assert torch.equal(one, other)
 
 
-def test_weights_are_frozen_and_unfrozen_on_the_way() -> None:
-    """Frozen ones and their vectors stay as they are; new ones are divided after their first step."""
+def test_weights_can_be_frozen_and_unfrozen_in_training() -> None:
+    """Frozen weights and their vectors do not change; unfrozen weights are divided after their first step."""
     model, method, batch = network(), SpectralNorm(), batch_of("classification")
     first, second = model.hidden_0.weight, model.hidden_1.weight
     first.requires_grad_(False)

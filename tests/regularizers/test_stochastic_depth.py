@@ -1,4 +1,4 @@
-"""Stochastic depth against a block whose branch is known."""
+"""Stochastic depth, tested on a block with a known branch."""
 
 import pytest
 import torch
@@ -45,12 +45,12 @@ def test_attached_again_it_drops_once() -> None:
     assert len(model.block_0_0.branch._forward_hooks) == 1
 
 
-def test_a_net_without_branches_offers_nothing() -> None:
+def test_a_net_without_branches_matches_nothing() -> None:
     assert StochasticDepth(p=0.5).attach(CNN((1, 8), 2, channels=[3])) == []
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_branch_whose_examples_may_not_come_first_is_refused_by_name(first: bool) -> None:
+def test_a_branch_without_a_known_batch_axis_is_refused_by_name(first: bool) -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -31,7 +31,7 @@ def late_of(trainer: pl.Trainer) -> LateAverage:
 
 
 class Trace(pl.Callback):
-    """Weights after each step, and figures of each evaluation."""
+    """Record the weights after each step and the metrics of each evaluation."""
 
     def __init__(self) -> None:
         self.weights: list[list[Tensor]] = []
@@ -64,7 +64,7 @@ def test_steps_before_the_start(start: float, steps: int, expected: int) -> None
     ],
 )
 def test_it_is_the_arithmetic_mean(double: None, start: float, settings: dict[str, Any]) -> None:
-    """Of the weights after each late step; torch's AveragedModel, given the same weights, is the reference."""
+    """Compare with the mean of the late weights, and with AveragedModel of torch."""
     trace = Trace()
     on, trainer = fitted(SWA(start), extra=[trace], **settings)
     late = trace.weights[skipped(start, len(trace.weights)) :]
@@ -84,8 +84,8 @@ def test_it_is_the_arithmetic_mean(double: None, start: float, settings: dict[st
         torch.testing.assert_close(weight, expected, rtol=1e-13, atol=1e-15)
 
 
-def test_validation_sees_the_weights_before_the_start_and_the_mean_so_far_after_it() -> None:
-    """After 12 steps of 16, those of 4 epochs: one evaluation of the mean, and the three before it of the weights."""
+def test_validation_evaluates_the_weights_and_after_the_start_the_mean() -> None:
+    """Averaging starts after 12 of 16 steps: three evaluations of the weights, then one of the mean."""
     trace, plain = Trace(), Trace()
     on, trainer = fitted(SWA(0.75), epochs=4, extra=[trace], net=NORM)
     fitted(epochs=4, extra=[plain], net=NORM)
@@ -95,8 +95,8 @@ def test_validation_sees_the_weights_before_the_start_and_the_mean_so_far_after_
     assert trace.metrics[4] == trace.metrics[3], "as of the finished model"
 
 
-def test_the_best_weights_are_whole() -> None:
-    """Where the lowest val/loss is the mean's, the best weights are the mean with its statistics, and not in part."""
+def test_the_best_weights_include_statistics() -> None:
+    """If the mean has the lowest val/loss, the best weights include its statistics."""
     on, _ = fitted(SWA(0.0), epochs=1, net=NORM)
     assert on.best is not None
     for name, tensor in on.fit.model.state_dict().items():
@@ -125,47 +125,47 @@ def test_gradients_of_several_batches_are_one_step() -> None:
     assert trainer.global_step == 6
 
 
-def test_it_averages_weights_that_keep_to_a_limit() -> None:
+def test_it_averages_constrained_weights() -> None:
     on, _ = fitted(SWA(0.5), MaxNorm(max_norm=0.3))
     for weight in penalized(on.fit.model).values():
         assert (weight.norm(dim=1) <= 0.3 + 1e-6).all()
 
 
-def same_end(one: Module, other: Module) -> bool:
-    assert one.best is not None
-    assert other.best is not None
-    bests = all(torch.equal(one.best[name], other.best[name]) for name in other.best)
-    return bests and same_state(one.fit.model, other.fit.model)
+def same_end(first: Module, second: Module) -> bool:
+    assert first.best is not None
+    assert second.best is not None
+    same_best = all(torch.equal(first.best[name], second.best[name]) for name in second.best)
+    return same_best and same_state(first.fit.model, second.fit.model)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epoch: int) -> None:
-    """Saved before the start, at it, and in the middle of the averaging."""
+    """Resume from a checkpoint before, at and after the start of averaging."""
 
     class Save(pl.Callback):
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             if trainer.current_epoch + 1 == epoch:
                 trainer.save_checkpoint(tmp_path / "saved.ckpt")
 
-    whole, _ = fitted(SWA(0.5), epochs=4, net=NORM, extra=[Save()])
+    uninterrupted, _ = fitted(SWA(0.5), epochs=4, net=NORM, extra=[Save()])
     resumed, trainer = fitted(SWA(0.5), epochs=4, net=NORM, checkpoint=str(tmp_path / "saved.ckpt"))
     assert late_of(trainer).steps == 8
-    assert same_end(resumed, whole)
+    assert same_end(resumed, uninterrupted)
 
 
-def test_a_mean_that_was_late_in_a_shorter_training_is_given_up(tmp_path: Path) -> None:
-    """Of 4 steps two are averaged; of 12 these are early ones."""
+def test_a_longer_resumed_training_discards_the_earlier_mean(tmp_path: Path) -> None:
+    """The two steps averaged in a training of 4 are before the start in one of 12."""
     _, first = fitted(SWA(0.5), epochs=1)
     first.save_checkpoint(tmp_path / "first.ckpt")
     resumed, trainer = fitted(SWA(0.5), checkpoint=str(tmp_path / "first.ckpt"))
-    whole, _ = fitted(SWA(0.5))
+    uninterrupted, _ = fitted(SWA(0.5))
     assert late_of(trainer).steps == 6
-    assert same_state(resumed.fit.model, whole.fit.model)
+    assert same_state(resumed.fit.model, uninterrupted.fit.model)
 
 
 def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
-    """Averaged are the four steps of the first epoch, and of twelve those after the ninth."""
+    """The average includes the four steps of the first epoch and the last three of twelve."""
 
     def scheduled(**settings: Any) -> tuple[Module, pl.Trainer]:
         method = SWA(0.75)
@@ -176,28 +176,26 @@ def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch + 1}.ckpt")
 
-    whole, trainer = scheduled(extra=[Save()])
-    resumed, again = scheduled(checkpoint=str(tmp_path / "2.ckpt"))
-    assert late_of(trainer).steps == late_of(again).steps == 7
-    assert same_end(resumed, whole)
+    uninterrupted, trainer = scheduled(extra=[Save()])
+    resumed, resumed_trainer = scheduled(checkpoint=str(tmp_path / "2.ckpt"))
+    assert late_of(trainer).steps == late_of(resumed_trainer).steps == 7
+    assert same_end(resumed, uninterrupted)
 
 
 def ended_early(**settings: Any) -> tuple[Module, pl.Trainer]:
-    """Six epochs of five steps; the mean of those after the sixth one, and none from the third epoch on."""
+    """Train for six epochs of five steps, with averaging after step six and up to epoch two."""
     method = SWA(0.2)
     moves = ScheduledStrengths({(method, "start"): early(0.2, 1.0, 2)})
     return fitted(method, epochs=6, net=NORM, loader=Shuffled(), extra=[moves, *settings.pop("extra", ())], **settings)
 
 
-def test_an_early_end_goes_back_to_the_weights() -> None:
+def test_an_early_end_of_averaging_restores_the_weights() -> None:
     trace, plain_trace = Trace(), Trace()
     on, trainer = ended_early(extra=[trace])
     plain, _ = fitted(epochs=6, net=NORM, loader=Shuffled(), extra=[plain_trace])
     assert late_of(trainer).steps == 0
     assert same_state(on.fit.model, plain.fit.model)
-    different = [
-        one["val/loss"] != other["val/loss"] for one, other in zip(trace.metrics, plain_trace.metrics, strict=True)
-    ]
+    different = [a["val/loss"] != b["val/loss"] for a, b in zip(trace.metrics, plain_trace.metrics, strict=True)]
     assert different == [False, True, False, False, False, False]
 
 
@@ -209,9 +207,9 @@ def test_an_early_end_is_resumed(tmp_path: Path, epoch: int) -> None:
             if trainer.current_epoch + 1 == epoch:
                 trainer.save_checkpoint(tmp_path / "saved.ckpt")
 
-    whole, _ = ended_early(extra=[Save()])
+    uninterrupted, _ = ended_early(extra=[Save()])
     resumed, _ = ended_early(checkpoint=str(tmp_path / "saved.ckpt"))
-    assert same_end(resumed, whole)
+    assert same_end(resumed, uninterrupted)
 
 
 def test_a_training_without_a_length_is_refused() -> None:
@@ -221,7 +219,7 @@ def test_a_training_without_a_length_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_tracked_run_is_evaluated_tested_and_saved_as_the_mean(compose_cfg: Compose, store_uri: str) -> None:
-    """It ends inside its third epoch of 17 steps: two evaluations of the weights, one of the mean."""
+    """The run ends in its third epoch of 17 steps: two evaluations of the weights, one of the mean."""
     client = MlflowClient(store_uri)
     keys = (
         "model.hidden_sizes=[16]",
@@ -243,5 +241,5 @@ def test_a_tracked_run_is_evaluated_tested_and_saved_as_the_mean(compose_cfg: Co
         )
         net.load_state_dict(load_file(path))
         with torch.no_grad():
-            found = torch.nn.functional.cross_entropy(net.eval()(data.val.inputs), data.val.targets)
-        assert found.item() == pytest.approx(loss, rel=1e-5)
+            val_loss = torch.nn.functional.cross_entropy(net.eval()(data.val.inputs), data.val.targets)
+        assert val_loss.item() == pytest.approx(loss, rel=1e-5)

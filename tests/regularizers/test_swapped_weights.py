@@ -1,4 +1,4 @@
-"""weight_noise and drop_connect: the weights are others for the length of a forward pass, and then the model's own."""
+"""weight_noise and drop_connect change weights during a forward pass and restore them."""
 
 import copy
 from typing import Any

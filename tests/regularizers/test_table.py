@@ -1,4 +1,4 @@
-"""What holds for every regularizer. A new one is enrolled by its row in `ROWS`."""
+"""Properties of every regularizer. An entry in `ROWS` adds a new one to these tests."""
 
 import copy
 import functools
@@ -24,7 +24,7 @@ from tests.regularizers.steps import FEATURES, LANGUAGE, batch_of, fit_of, netwo
 
 
 class Row(NamedTuple):
-    """A method with two settings that differ, and what to try it on: kind of task, activation, shape of an example."""
+    """Method with two different settings, and the task, activation and example shape to test it with."""
 
     cls: str
     strengths: dict[str, float]
@@ -111,13 +111,15 @@ every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
 def test_every_regularizer_has_a_row_and_a_config() -> None:
     names = sorted(snake(row.cls) for row in ROWS)
-    ours = [name for name, method in regularizer_classes().items() if method.__module__.startswith("reglab.")]
-    assert names == sorted(ours)
+    names_in_reglab = [
+        name for name, method in regularizer_classes().items() if method.__module__.startswith("reglab.")
+    ]
+    assert names == sorted(names_in_reglab)
     assert names == sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
 
 
 @every
-def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
+def test_the_config_constructs_the_method_within_its_bounds(row: Row) -> None:
     name, method = snake(row.cls), row.make()
     config = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))
     assert set(config) == {name}
@@ -128,14 +130,14 @@ def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     assert list(config[name]) == [*declared, *options]
     assert list(declared) == list(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
-    for strength, one in declared.items():
-        assert config[name][strength] == one.default
-        assert one.minimum <= one.search.low < one.search.high <= one.maximum
-        assert not one.search.log or one.search.low > 0
-        if one.whole:
-            assert one.search.low % 1 == one.search.high % 1 == one.default % 1 == 0
-        if one.search.step is not None:
-            assert (one.search.high - one.search.low) % one.search.step == 0
+    for strength, bounds in declared.items():
+        assert config[name][strength] == bounds.default
+        assert bounds.minimum <= bounds.search.low < bounds.search.high <= bounds.maximum
+        assert not bounds.search.log or bounds.search.low > 0
+        if bounds.whole:
+            assert bounds.search.low % 1 == bounds.search.high % 1 == bounds.default % 1 == 0
+        if bounds.search.step is not None:
+            assert (bounds.search.high - bounds.search.low) % bounds.search.step == 0
 
 
 def adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -151,11 +153,11 @@ def none_after_200_steps(*net: Any) -> Fit:
 @pytest.mark.slow
 @every
 def test_off_is_bit_equal_to_none(row: Row) -> None:
-    off = row.fit()  # attached while on, so that what it hangs on the model is there
+    off = row.fit()  # attached with active strengths, so that its hooks are registered
     declared = off.regularizers[0].strengths()
     if not declared or None in [strength.off for strength in declared.values()]:
         pytest.skip("it declares no off value")
-    for strength, value in ((name, one.off) for name, one in declared.items()):
+    for strength, value in ((name, bounds.off) for name, bounds in declared.items()):
         off.regularizers[0].get_buffer(strength).fill_(value)
     train(off, row.batches(), 200, adamw)
     assert same_state(off.model, none_after_200_steps(*row[3:]).model)
@@ -183,7 +185,7 @@ def test_on_is_not_none(row: Row) -> None:
 
 
 @every
-def test_evaluation_is_the_plain_models(row: Row) -> None:
+def test_evaluation_equals_that_of_the_plain_model(row: Row) -> None:
     fit, plain = row.fit(norm="batch"), row.network(norm="batch")
     train(fit, row.batches(), 3)
     assert list(fit.model.state_dict()) == list(plain.state_dict())
@@ -194,7 +196,7 @@ def test_evaluation_is_the_plain_models(row: Row) -> None:
 
 
 @every
-def test_stochastic_is_whether_two_passes_differ(row: Row) -> None:
+def test_stochastic_methods_differ_between_passes(row: Row) -> None:
     model = row._replace(dropout=False).fit(row.others).model.train()
     inputs, _ = row.batches()[0]
     assert torch.equal(model(inputs), model(inputs)) != row.make().stochastic
@@ -220,8 +222,8 @@ def test_it_trains_in_mixed_precision(row: Row) -> None:
     assert all(p.isfinite().all() for p in fit.model.parameters())
 
 
-class Acting(torch.nn.Module):
-    """A hook on weights as a forward pass, so that functional_call can put other strengths in."""
+class HookModule(torch.nn.Module):
+    """Module that calls a hook on weights, so that functional_call can replace the strengths."""
 
     def __init__(self, method: Regularizer, hook: str) -> None:
         super().__init__()
@@ -233,9 +235,9 @@ class Acting(torch.nn.Module):
 
 
 @every
-@pytest.mark.filterwarnings("error:.*performance drop")  # an operation that vmap would loop over
+@pytest.mark.filterwarnings("error:.*performance drop")  # vmap falls back to a loop
 def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
-    """Three steps of two runs with different strengths and starts: under vmap, and each alone."""
+    """Compare three steps of two runs with different strengths and initial weights, under vmap and separately."""
     if row.make().stackable is not True:
         pytest.skip(str(row.make().stackable))
     lr, batches = 0.1, row.batches()
@@ -251,10 +253,10 @@ def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
 
     @torch.no_grad()
     def act(hook: str, params: dict[str, Tensor]) -> dict[str, Tensor]:
-        def one(weights: dict[str, Tensor], strengths: dict[str, Tensor]) -> dict[str, Tensor]:
-            return functional_call(Acting(method, hook), strengths, (weights, lr))
+        def call(weights: dict[str, Tensor], strengths: dict[str, Tensor]) -> dict[str, Tensor]:
+            return functional_call(HookModule(method, hook), strengths, (weights, lr))
 
-        return params | vmap(one)({name: params[name] for name in names}, strengths)
+        return params | vmap(call)({name: params[name] for name in names}, strengths)
 
     for step in range(3):
         torch.default_generator.manual_seed(mix(0, step))
@@ -274,7 +276,7 @@ def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
 
 @every
 def test_one_strength_serves_a_whole_stack(row: Row, double: None) -> None:
-    """Two runs that differ in their weights alone: the strengths, which they share, are not stacked."""
+    """Two runs with different weights and shared strengths, which are not stacked."""
     if row.make().stackable is not True:
         pytest.skip(str(row.make().stackable))
     batch, fits = row.batches()[0], [row.fit(seed=0), row.fit(seed=1)]
@@ -282,7 +284,7 @@ def test_one_strength_serves_a_whole_stack(row: Row, double: None) -> None:
     strengths = {f"regularizers.0.{name}": fits[0].regularizers[0].get_buffer(name) for name in row.strengths}
     stacked = params | {name: buffers[name] for name in set(buffers) - set(strengths)}
     torch.manual_seed(0)
-    together = vmap(lambda own: functional_call(fits[0], own | strengths, (batch,)), randomness="same")(stacked)
+    together = vmap(lambda weights: functional_call(fits[0], weights | strengths, (batch,)), randomness="same")(stacked)
     for loss, fit in zip(together, fits, strict=True):
         torch.manual_seed(0)
         torch.testing.assert_close(loss, fit(batch), rtol=1e-12, atol=1e-14)
@@ -291,7 +293,7 @@ def test_one_strength_serves_a_whole_stack(row: Row, double: None) -> None:
 @pytest.mark.slow
 @every
 def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
-    """Stopped after one epoch and resumed from Lightning's checkpoint."""
+    """Stop after one epoch and resume from the checkpoint of Lightning."""
     batches = row.batches()
 
     def run(epochs: int, checkpoint: str | None = None) -> pl.Trainer:
@@ -314,7 +316,7 @@ def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
 
     file = str(tmp_path / "first.ckpt")
     run(1).save_checkpoint(file)
-    torch.manual_seed(99)  # what the global generator held does not matter
-    resumed, whole = run(3, file), run(3)
-    assert resumed.global_step == whole.global_step == 9
-    assert same_state(resumed.lightning_module.fit.model, whole.lightning_module.fit.model)
+    torch.manual_seed(99)  # the state of the global generator does not matter
+    resumed, uninterrupted = run(3, file), run(3)
+    assert resumed.global_step == uninterrupted.global_step == 9
+    assert same_state(resumed.lightning_module.fit.model, uninterrupted.lightning_module.fit.model)

@@ -1,4 +1,4 @@
-"""Layers that Lightning's `BaseFinetuning` freezes at first, and gives to the optimizer later on."""
+"""Layers frozen by `BaseFinetuning` of Lightning and added to the optimizer in a later epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ METHODS: dict[str, Any] = {
 
 
 class Pretrained(pl.LightningModule):
-    """Somebody's module, whose optimizer is given what is not frozen."""
+    """User-written module whose optimizer gets the unfrozen parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class Pretrained(pl.LightningModule):
 
 
 class Unfreeze(BaseFinetuning):
-    """The first layer is trained from the second epoch on."""
+    """Train the first layer from the second epoch on."""
 
     def freeze_before_training(self, pl_module: Any) -> None:
         self.freeze(pl_module.net[0])
 
     def finetune_function(self, pl_module: Any, epoch: int, optimizer: torch.optim.Optimizer) -> None:
         if epoch:
-            self.make_trainable(pl_module.net[0])  # a resumed run begins with it frozen
+            self.make_trainable(pl_module.net[0])  # frozen at the start of a resumed run
         if epoch == 1:
             self.unfreeze_and_add_param_group(pl_module.net[0], optimizer, lr=0.1, initial_denom_lr=1)
 
@@ -86,7 +86,7 @@ def test_unfrozen_layers_are_trained(name: str) -> None:
 @pytest.mark.parametrize("epoch", [1, 2])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_resumed_run_ends_on_the_same_weights(name: str, epoch: int, first: bool, tmp_path: Path) -> None:
-    """Before and after the layer was unfrozen, whichever callback comes first."""
-    whole = tuned(METHODS[name](), Save(tmp_path), first=first)
+    """Resume before and after the layer is unfrozen, with either order of callbacks."""
+    uninterrupted = tuned(METHODS[name](), Save(tmp_path), first=first)
     resumed = tuned(METHODS[name](), checkpoint=str(tmp_path / f"{epoch}.ckpt"), first=first)
-    assert same_state(resumed, whole)
+    assert same_state(resumed, uninterrupted)

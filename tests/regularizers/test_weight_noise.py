@@ -3,13 +3,13 @@ import torch
 
 from reglab.regularizers import WeightNoise
 from reglab.regularizers.input_noise import noisy
-from tests.regularizers.swaps import seen
+from tests.regularizers.swaps import weights_in_pass
 
 pytestmark = pytest.mark.usefixtures("double")
 
 
 def test_noise_on_a_linear_model_adds_a_constant_to_the_expected_squared_error() -> None:
-    """E over n of |X(w + std n) - y|² = |Xw - y|² + std² Σ x², by points that have the mean 0 and the covariance I."""
+    """E over n of |X(w + std n) - y|² = |Xw - y|² + std² Σ x², from points with mean 0 and covariance I."""
     torch.manual_seed(0)
     inputs, targets, weights, std = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)
     points = torch.cat([torch.eye(4), -torch.eye(4)]) * 4**0.5
@@ -19,7 +19,7 @@ def test_noise_on_a_linear_model_adds_a_constant_to_the_expected_squared_error()
 
 
 def test_the_noise_in_training_is_normal() -> None:
-    noise = (seen(WeightNoise(0.2)) - 0.5) / 0.2
+    noise = (weights_in_pass(WeightNoise(0.2)) - 0.5) / 0.2
     n = noise.numel()
     assert abs(noise.mean()) < 5 / n**0.5
     assert abs(noise.square().mean() - 1) < 5 * (2 / n) ** 0.5

@@ -1,4 +1,4 @@
-"""Which weights a swap changes, and how often; with changes made up for it."""
+"""Weights changed by a swap and number of changes, tested with a simple change."""
 
 import copy
 from typing import Any
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 class Recorder:
-    """A change of weights that doubles them and counts its calls."""
+    """Double the weights and count the calls."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -1,4 +1,4 @@
-"""Optimizers around optimizers: under Lightning, with schedulers, in each other, and around weight decay."""
+"""Wrapped optimizers: with Lightning, with schedulers, nested, and with weight decay."""
 
 import copy
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OFF)
 def test_off_under_lightning_with_a_schedule_dropout_and_batch_norm(name: str) -> None:
-    """Bit-equal to no wrapper: same masks in both passes, the scheduler moves the base's learning rate."""
+    """Bit-equal to no wrapper, with equal masks in both passes and a scheduler on the base optimizer."""
     keys: dict[str, Any] = {"scheduler": cosine, "net": {"norm": "batch"}}
     plain, trainer = fitted(Dropout(p=0.5), WeightDecay(strength=0.1), **keys)
     wrapped, around = fitted(Dropout(p=0.5), WeightDecay(strength=0.1), OFF[name](), **keys)
@@ -53,7 +53,7 @@ def chain(optimizer: Any) -> list[str]:
 
 
 def test_they_wrap_in_the_order_in_which_they_act() -> None:
-    """Two passes around all; clipping, then noise on the gradient; slow weights; decay right before the update."""
+    """Order: two passes, gradient clipping, gradient noise, slow weights, decay before the update."""
     methods = [Lookahead(0.5, 2), GradientNoise(0.1), SAM(0.1), WeightDecay(0.1), GradientClipping(1.0)]
     fit = fit_of(network(), task_of("classification"), methods)
     module = Module(fit, torch.optim.SGD)
@@ -69,7 +69,7 @@ def test_they_wrap_in_the_order_in_which_they_act() -> None:
 
 
 def test_the_gradient_through_a_division_is_what_is_clipped() -> None:
-    """Clipped before, it could become longer than the limit."""
+    """If it were clipped before the division, it could exceed the limit."""
     methods = [SpectralNorm(), GradientClipping(1e-3)]
     fit = fit_of(network(), task_of("classification"), methods)
     wrapped = Module(fit, torch.optim.SGD).wrapped(torch.optim.SGD(fit.model.parameters(), lr=0.1))
@@ -77,7 +77,7 @@ def test_the_gradient_through_a_division_is_what_is_clipped() -> None:
 
     def closure() -> torch.Tensor:
         for parameter in fit.model.parameters():
-            parameter.grad = -parameter.detach()  # the division takes a large part of it away
+            parameter.grad = -parameter.detach()  # the division removes most of the gradient
         return torch.zeros(())
 
     wrapped.step(closure)
@@ -91,11 +91,11 @@ def test_noise_is_not_clipped() -> None:
     before = copy.deepcopy(on.model)
     train(on, [batch_of("classification")], 1)
     moved = torch.cat([(a - b).flatten() for a, b in zip(on.model.parameters(), before.parameters(), strict=True)])
-    assert 0.07 < moved.std() < 0.13  # lr 0.1 times noise of variance 1
+    assert 0.07 < moved.std() < 0.13  # lr 0.1 and noise of variance 1
 
 
-class Flat(nn.Module):
-    """A loss without any slope."""
+class ConstantLoss(nn.Module):
+    """Task with a constant loss."""
 
     def criterion(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return outputs.sum() * 0.0
@@ -107,14 +107,14 @@ def test_weight_decay_acts_once_a_step_under_sam(double: None) -> None:
     methods = [SAM(rho=0.5), WeightDecay(strength=0.2)]
     for method in methods:
         method.attach(model)
-    train(Fit(model, Flat(), methods), [batch_of("classification")], 5)  # type: ignore[arg-type]
+    train(Fit(model, ConstantLoss(), methods), [batch_of("classification")], 5)  # type: ignore[arg-type]
     for name, weight in model.state_dict().items():
         expected = start[name] * (1 - 0.1 * 0.2) ** 5 if name.endswith("weight") else start[name]
         torch.testing.assert_close(weight, expected, rtol=1e-14, atol=0)
 
 
 def test_weight_decay_acts_right_before_the_update_under_sam(double: None) -> None:
-    """w ← (1 - η s) w - η g(w + ρ g / ‖g‖): both gradients see weights without the decay."""
+    """w ← (1 - η s) w - η g(w + ρ g / ‖g‖): both gradients are taken before the decay."""
     rho, strength, lr, batch = 0.3, 0.5, 0.1, batch_of("regression")
     batch = batch[0].double(), batch[1].double()
     model = network("regression", activation="tanh")
@@ -158,8 +158,8 @@ def test_a_wrapper_shows_the_bases_groups_and_state() -> None:
     assert torch.equal(copied.param_groups[0]["params"][0], model.weight)
 
 
-def test_without_a_closure_the_gradients_at_hand_are_changed() -> None:
-    """As a GradScaler steps, and with autograd off while they are."""
+def test_without_a_closure_the_current_gradients_are_changed() -> None:
+    """A GradScaler steps without a closure; autograd is off while gradients change."""
     weight = nn.Parameter(torch.tensor([1.0]))
     weight.grad = torch.tensor([2.0])
     seen: list[bool] = []

@@ -1,4 +1,4 @@
-"""The learning rate of each step, exactly; and with a real optimizer."""
+"""Learning rates of linear warmup, computed exactly and set on an optimizer."""
 
 import pytest
 import torch
