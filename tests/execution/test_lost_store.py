@@ -20,7 +20,7 @@ from reglab.tracking import store as stores
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, store
-from tests.study.studies import board, run_tiny_study
+from tests.study.studies import leaderboard_rows, run_tiny_study
 from tests.tracking.servers import end, free_port, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -109,4 +109,4 @@ def test_the_study_resumes_its_unfinished_runs(lost: Lost, capsys: pytest.Captur
     assert before < {run.run_id for run in done}
     assert len(done) == len({run.tags["config_hash"] for run in done}) == 8
     assert [run.run_id for run in queries.runs(store(lost.folder), status="RUNNING")] == [lost.sweep]
-    assert {row[1] for row in board(lost.folder)[1:]} == {"3"}
+    assert {row[1] for row in leaderboard_rows(lost.folder)[1:]} == {"3"}

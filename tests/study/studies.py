@@ -1,4 +1,4 @@
-"""Studies of tiny runs on a store of their own, through the real sweeper."""
+"""Run studies of tiny runs through the real sweeper, tracked in a temporary store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from reglab.config.compose import Composer
 from reglab.paths import CONF
 from reglab.study.arms import StudyArm, make_arms
 from reglab.study.definition import Study
-from reglab.study.definition import read_study as read
+from reglab.study.definition import read_study as read_definition
 from tests.execution.sweeps import output_overrides, run_sweeper
 
-# Digits, one epoch of a small net: tenths of a second a run.
+# Digits, one epoch of a small network: some tenths of a second per run.
 TINY = [
     "study=quick",
     "study.space.optimizer.lr={low:1e-4,high:1e-2,log:true}",
@@ -30,18 +30,18 @@ STRATEGIES = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
 
 
 def config(*overrides: str) -> DictConfig:
-    """What conf/study.yaml composes, tiny."""
+    """Compose the config of a tiny study from conf/study.yaml."""
     return Composer("study").compose([*TINY, *overrides])
 
 
 def read_study(*overrides: str) -> Study:
-    """The definition of a tiny study."""
+    """Return the definition of a tiny study."""
     cfg = config(*overrides)
-    return read(cfg.study, cfg.seeds, STRATEGIES)
+    return read_definition(cfg.study, cfg.seeds, STRATEGIES)
 
 
 def arms_of(*overrides: str) -> tuple[Study, list[StudyArm], Composer]:
-    """A tiny study with its arms and what composes their runs."""
+    """Return a tiny study, its arms, and the composer of their runs."""
     study, composer = read_study(*overrides), Composer()
     return study, make_arms(study, composer), composer
 
@@ -51,7 +51,7 @@ def run_tiny_study(folder: Path, *overrides: str) -> int:
     return run_sweeper([*TINY, *output_overrides(folder), *overrides], "study")
 
 
-def board(folder: Path, columns: Sequence[int] = tuple(range(12))) -> list[list[str]]:
-    """The leaderboard, without seconds."""
+def leaderboard_rows(folder: Path, columns: Sequence[int] = tuple(range(12))) -> list[list[str]]:
+    """Return the rows of the leaderboard, header first, without the columns of times."""
     lines = (folder / "report" / "leaderboard.csv").read_text().splitlines()
     return [[line.split(",")[i] for i in columns] for line in lines]

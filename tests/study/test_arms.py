@@ -22,7 +22,7 @@ def test_arms_are_made_task_by_task() -> None:
 
 
 @pytest.mark.slow
-def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+def test_arms_contain_the_hash_of_their_file(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     task = f"study.tasks=[{{data:csv,data.path:{file},data.target:y,data.label_noise:0}}]"
     hashes = []
@@ -30,7 +30,7 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         file.write_text("x,y\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(40)) + f"9,{last}\n")
         _, arms, _ = arms_of(task)
         hashes.append({arm.content for arm in arms})
-    assert all(len(found) == 1 for found in hashes)
+    assert all(len(contents) == 1 for contents in hashes)
     assert hashes[0] != hashes[1]
 
 

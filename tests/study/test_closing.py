@@ -21,7 +21,7 @@ def test_the_parent_is_closed_with_the_status_of_the_block(
 
     def work() -> None:
         with closing(store, run):
-            parent.open_parent(store, "mine", [])  # the id is not known yet: found by its name
+            parent.open_parent(store, "mine", [])  # without its id the parent is looked up by name
             if error is not None:
                 raise error
             run.status = "FINISHED"

@@ -1,4 +1,4 @@
-"""The declaration of a study on its parent run: what it contains, and what makes it another study."""
+"""The declaration of a study on its parent run: its fields, and the changes that require another version."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ def store(store_uri: str) -> Store:
     return open_store(store_uri, "exp")
 
 
-def declared(store: Store, *overrides: str) -> str:
-    """The parent run of a tiny study with its declaration."""
+def write_declared_parent(store: Store, *overrides: str) -> str:
+    """Track a parent run with the declaration of a tiny study and return its id."""
     study, arms, _ = arms_of(*overrides)
     run_id = parent.open_parent(store, study.title, [], kind="study")
     write_declaration(store, run_id, study, arms)
@@ -39,7 +39,7 @@ def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
 @pytest.mark.slow
 def test_a_declaration_is_read_as_it_was_written(store: Store) -> None:
     study, arms, _ = arms_of()
-    assert read_declaration(store, declared(store)) == study_declaration(study, arms)
+    assert read_declaration(store, write_declared_parent(store)) == study_declaration(study, arms)
     assert read_declaration(store, parent.open_parent(store, "a sweep", [])) is None
 
 
@@ -53,7 +53,7 @@ def test_a_declaration_is_read_as_it_was_written(store: Store) -> None:
     ],
 )  # fmt: skip
 def test_another_definition_is_another_study(store: Store, overrides: list[str], words: list[str]) -> None:
-    run_id = declared(store)
+    run_id = write_declared_parent(store)
     study, arms, _ = arms_of(*overrides)
     with pytest.raises(ConfigError) as refused:
         check_declared(store, run_id, study, arms)
@@ -66,7 +66,7 @@ def test_another_definition_is_another_study(store: Store, overrides: list[str],
 @pytest.mark.parametrize("overrides", [[], ["seeds=7"], ["workers=3"]])
 def test_the_same_study_may_have_more_seeds_and_workers(store: Store, overrides: list[str]) -> None:
     study, arms, _ = arms_of(*overrides)
-    check_declared(store, declared(store), study, arms)
+    check_declared(store, write_declared_parent(store), study, arms)
     check_declared(store, None, study, arms)
 
 
@@ -83,7 +83,7 @@ def test_the_same_study_may_have_more_seeds_and_workers(store: Store, overrides:
     ],
 )
 def test_a_damaged_declaration_names_the_file(store: Store, key: str, value: Any) -> None:
-    run_id = declared(store)
+    run_id = write_declared_parent(store)
     files = artifacts.of_run(store, run_id)
     fields = files.read_json(FILE, dict)
     assert fields is not None

@@ -18,12 +18,12 @@ FEW = [
 
 
 @pytest.mark.slow
-def test_it_answers_by_amount_of_text(tmp_path: Path, store_uri: str) -> None:
+def test_results_are_reported_by_training_size(tmp_path: Path, store_uri: str) -> None:
     places = [f"tracking.uri={store_uri}", f"report.dir={tmp_path / 'report'}"]
     process = Process(PROJECT / "pipelines" / "study.py", *FEW, *places, cwd=tmp_path)
     output = process.communicate()
     assert process.returncode == 0, output
-    assert "[8/8]" in output  # two strategies and seeds on two tasks
+    assert "[8/8]" in output  # two strategies, two seeds, two tasks
     assert "test/bits_per_character" in output
     page = (tmp_path / "report" / "report.html").read_text().replace("<wbr>", "")
     for size in (8, 64):

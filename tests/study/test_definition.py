@@ -1,4 +1,4 @@
-"""A study's config: what it means, and one line for each thing that is wrong with it."""
+"""Definition of a study from its config, and one-line errors for wrong settings."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_confirmation_seeds_are_fresh() -> None:
     assert not set(study.seeds) & set(study.tuning_seeds)
 
 
-def test_a_combined_strategy_may_be_written_either_way() -> None:
+def test_a_combined_strategy_may_be_written_in_two_ways() -> None:
     assert read_study("study.strategies=[none,dropout+l2]").strategies == ("none", "dropout+l2")
     assert read_study("study.strategies=[none,[dropout,l2]]").strategies == ("none", "dropout+l2")
 
@@ -85,11 +85,11 @@ def test_a_study_may_change_a_space() -> None:
 
 
 def test_task_names_are_distinct() -> None:
-    _, found, _ = arms_of("study.tasks=[{data:digits,data.batch_size:[32,64]}]")
-    assert len({arm.task_name for arm in found}) == 2
+    _, arms, _ = arms_of("study.tasks=[{data:digits,data.batch_size:[32,64]}]")
+    assert len({arm.task_name for arm in arms}) == 2
 
 
-# What is typed, the key that the message names first, and words that it contains.
+# By override: the key that begins the message, and words that it contains.
 WRONG = {
     "study.trials=0": ("study.trials=0", "1 or more"),
     "study.trials=1000000000": ("study.trials=1000000000", "at most 10000"),
@@ -192,7 +192,7 @@ WRONG_ARMS = {
         "no regularizer drpout",
         "did you mean study.space.regularizer.dropout.p?",
     ),
-    "+study.space.regularizer.l2.strengt.high=0.7": (  # of a method that no strategy uses
+    "+study.space.regularizer.l2.strengt.high=0.7": (  # of a method outside the strategies
         "study.space.regularizer.l2.strengt=",
         "did you mean study.space.regularizer.l2.strength?",
     ),
@@ -236,7 +236,7 @@ WRONG_OPTIONS = {
 
 
 def check_message(error: ConfigError, setting: str, *words: str) -> None:
-    """The message is one line that begins with the setting and contains the words."""
+    """Assert that the message is one line that begins with the setting and contains the words."""
     assert str(error).startswith(setting)
     assert all(word in str(error) for word in words), str(error)
     assert "\n" not in str(error)
@@ -298,9 +298,9 @@ def test_fixed_settings_are_those_that_no_task_replaces() -> None:
 @pytest.mark.slow
 def test_the_open_sections_of_a_study_take_keys_without_a_plus() -> None:
     typed = ["study=quick", "study.common.optimizer=sgd", "study.space.regularizer.l2.strength={low:1,high:2}"]
-    made = Composer("study").compose(prepare_arguments(["--multirun", *typed], "study")[1:])
-    assert made.study.common.optimizer == "sgd"
-    assert made.study.common.trainer.max_epochs == 20
-    assert made.study.space.regularizer.l2.strength == {"low": 1, "high": 2}
+    cfg = Composer("study").compose(prepare_arguments(["--multirun", *typed], "study")[1:])
+    assert cfg.study.common.optimizer == "sgd"
+    assert cfg.study.common.trainer.max_epochs == 20
+    assert cfg.study.space.regularizer.l2.strength == {"low": 1, "high": 2}
     with config_error("study.commn.x=3: no such key ... study.common?"):
         prepare_arguments(["--multirun", "study=quick", "study.commn.x=3"], "study")

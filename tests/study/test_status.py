@@ -1,4 +1,4 @@
-"""What is done, running, failed and missing, from a real store."""
+"""Counts of finished, running, failed and missing runs in a real store."""
 
 from collections import Counter
 
@@ -44,13 +44,13 @@ def run(store: Store, identity: str, error: Exception | None = None, under: str 
 
 @pytest.mark.slow
 def test_every_state_is_counted(store: Store) -> None:
-    made = parent.open_parent(store, "quick", [], kind="study")
+    parent_id = parent.open_parent(store, "quick", [], kind="study")
     parent.replace_declared(
-        store, made, [*JOBS, {"config_hash": None, "strategy": "l2", "task": "digits mlp", "phase": "confirm"}]
+        store, parent_id, [*JOBS, {"config_hash": None, "strategy": "l2", "task": "digits mlp", "phase": "confirm"}]
     )
     run(store, "none1000")
     run(store, "none0", ValueError("broken"))
-    run(store, "none0")  # tried again
+    run(store, "none0")  # second attempt
     run(store, "none1", ValueError("broken"))
     run(store, "dropout1000", ValueError("the loss is not finite"), diverged="true")
     run(store, "dropout0", rerun_of="another")
@@ -60,7 +60,7 @@ def test_every_state_is_counted(store: Store) -> None:
         ("none", "tune"): Counter(done=1),
         ("none", "confirm"): Counter(done=1, failed=1),
         ("dropout", "tune"): Counter(diverged=1),
-        ("dropout", "confirm"): Counter(missing=1, running=1),  # a rerun stands for nothing
+        ("dropout", "confirm"): Counter(missing=1, running=1),  # a rerun does not count
         ("l2", "confirm"): Counter(missing=1),
     }
     (line,) = summary_lines(experiment_status(store)[0])
@@ -78,16 +78,16 @@ def test_arms_of_a_sweep_are_named_after_its_data(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
+def test_runs_that_are_no_longer_declared_are_counted_in_a_line(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = {"strategy": "none", "data": "digits", "seed": "0", "label": "none"}
-    made = parent.open_parent(
+    parent_id = parent.open_parent(
         store, "first", [{"config_hash": f"old{seed}", "setting": "s", **base} for seed in range(2)]
     )
     for identity in ("old0", "old0", "old1", "new"):
-        run(store, identity, under=made)
-    run(store, "old1", rerun_of="another", under=made)
+        run(store, identity, under=parent_id)
+    run(store, "old1", rerun_of="another", under=parent_id)
     parent.open_parent(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, for example
     assert experiment_status(store)[1] == {"first": 2}
     print_status(store, "first")

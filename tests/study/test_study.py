@@ -1,4 +1,4 @@
-"""Whole studies of tiny runs on a real store: done once, extended, and never another under the same name."""
+"""Whole studies of tiny runs on a real store: trained once, extended, and refused if changed under the same name."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
 from tests.errors import config_error
 from tests.execution.sweeps import children, output_overrides, store
-from tests.study.studies import board, run_tiny_study
+from tests.study.studies import leaderboard_rows, run_tiny_study
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
-    """A study that was conducted."""
+    """Folder of a finished study."""
     folder = tmp_path_factory.mktemp("study")
     fresh_store(empty_database, folder)
     assert run_tiny_study(folder) == 0
@@ -35,11 +35,11 @@ def test_a_study_tunes_and_confirms_and_reports(folder: Path, capsys: pytest.Cap
     ]
     assert {run.tags["study"] for run in runs} == {"tiny"}
     assert len({run.tags["setting"] for run in runs if run.tags["phase"] == "confirm"}) == 1
-    rows = board(folder)
+    rows = leaderboard_rows(folder)
     assert [(row[0], row[1]) for row in sorted(rows[1:])] == [("dropout", "3"), ("none", "3")]
 
 
-def test_confirmed_is_what_validation_chose(folder: Path) -> None:
+def test_the_trial_with_the_best_validation_score_is_confirmed(folder: Path) -> None:
     runs = children(folder)
     for name in ("none", "dropout"):
         tuned = [r for r in runs if r.tags["phase"] == "tune" and r.tags["strategy"] == name]
@@ -50,14 +50,14 @@ def test_confirmed_is_what_validation_chose(folder: Path) -> None:
         assert confirmed == {best.params["optimizer.lr"]}
 
 
-def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
-    found = parent.find_parent(store(folder), "tiny", "study")
-    assert found is not None
-    record = queries.run(store(folder), found)
+def test_the_parent_run_contains_the_declaration(folder: Path) -> None:
+    parent_id = parent.find_parent(store(folder), "tiny", "study")
+    assert parent_id is not None
+    record = queries.run(store(folder), parent_id)
     assert record.status == "FINISHED"
     assert record.tags["phase"] == "parent"
     assert "strategy" not in record.tags
-    kept = artifacts.of_run(store(folder), found)
+    kept = artifacts.of_run(store(folder), parent_id)
     declared = json.loads(kept.read_text("declared.json") or "")
     assert {job["config_hash"] for job in declared} == {run.tags["config_hash"] for run in children(folder)}
     assert json.loads(kept.read_text("study.json") or "")["trials"] == 2
@@ -65,10 +65,10 @@ def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
 
 
 def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, leaderboard = len(children(folder)), board(folder)
+    before, leaderboard = len(children(folder)), leaderboard_rows(folder)
     assert run_tiny_study(folder) == 0
     assert len(children(folder)) == before
-    assert board(folder) == leaderboard
+    assert leaderboard_rows(folder) == leaderboard
     assert "10 of about 10 runs are already finished" in capsys.readouterr().out
 
 
@@ -76,22 +76,22 @@ def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.Captu
     before = len(children(folder))
     assert run_tiny_study(folder, "seeds=5") == 0
     assert len(children(folder)) == before + 4
-    assert {row[1] for row in board(folder)[1:]} == {"5"}
+    assert {row[1] for row in leaderboard_rows(folder)[1:]} == {"5"}
 
 
-def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
+def test_runs_left_out_by_fewer_seeds_are_reported(folder: Path) -> None:
     assert run_tiny_study(folder, "seeds=4") == 0
-    assert {row[1] for row in board(folder)[1:]} == {"4"}
+    assert {row[1] for row in leaderboard_rows(folder)[1:]} == {"4"}
     page = (folder / "report" / "report.html").read_text()
     assert "2 confirmation runs were left out" in page
     assert run_tiny_study(folder, "seeds=5") == 0
 
 
-def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
-    leaderboard = board(folder)
+def test_the_report_is_reproduced_from_the_tracker(folder: Path) -> None:
+    leaderboard = leaderboard_rows(folder)
     cfg = Composer("report").compose(["sweep=tiny", *output_overrides(folder)])
     report = compare(cfg)
-    assert board(folder) == leaderboard
+    assert leaderboard_rows(folder) == leaderboard
     assert (folder / "report" / "tuning.csv").exists()
     assert report.findings.question.metric == "test/accuracy"
     with pytest.raises(ConfigError, match=r"^sweep=tinny: no such sweep or study"):
@@ -122,7 +122,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
     kept = artifacts.of_run(store(folder), run_id or "").dir
     assert kept is not None
     before = (kept / "report" / "report.html").stat().st_mtime_ns
-    leaderboard, page = board(folder), folder / "report" / "report.html"
+    leaderboard, page = leaderboard_rows(folder), folder / "report" / "report.html"
     page.unlink()
     (folder / "mlflow.db").chmod(0o444)
     try:
@@ -130,7 +130,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
     finally:
         (folder / "mlflow.db").chmod(0o644)
     assert f"the report is not stored on run {run_id} (the store is read-only)" in capsys.readouterr().err
-    assert board(folder) == leaderboard
+    assert leaderboard_rows(folder) == leaderboard
     assert page.exists()
     assert (kept / "report" / "report.html").stat().st_mtime_ns == before
 
@@ -180,7 +180,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert "diverged runs are not retried" in out
     assert "run the same command again" not in out
     assert run_tiny_study(tmp_path, *wild) == 1
-    assert len(children(tmp_path)) == 4  # another try would diverge again
+    assert len(children(tmp_path)) == 4  # diverged runs are not repeated
 
 
 @pytest.mark.usefixtures("store_uri")

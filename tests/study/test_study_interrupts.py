@@ -1,4 +1,4 @@
-"""A study in several processes, killed at any moment and started again: as if nothing had happened."""
+"""A study in several processes that is killed, interrupted and resumed has the results of an uninterrupted one."""
 
 import os
 import signal
@@ -12,20 +12,20 @@ from reglab.tracking import queries
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, output_overrides, parent, store
 from tests.processes import Process
-from tests.study.studies import TINY, board, run_tiny_study
+from tests.study.studies import TINY, leaderboard_rows, run_tiny_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
 
 
 def start(folder: Path) -> Process:
-    """As a user starts it: a process group of its own."""
+    """Start the study in its own process group."""
     pipeline = PROJECT / "pipelines" / "study.py"
     return Process(pipeline, *TINY, *STUDY, "workers=2", *output_overrides(folder), cwd=folder)
 
 
-def until(process: Process, runs: int) -> str:
-    """Reads its output until so many runs of one phase have ended, in whichever order."""
+def read_until(process: Process, runs: int) -> str:
+    """Read the output until `runs` runs of one phase have ended, in any order; return it."""
     output = ""
     for line in process.stdout:
         output += line
@@ -35,21 +35,21 @@ def until(process: Process, runs: int) -> str:
     raise AssertionError(output)
 
 
-def test_a_study_that_was_killed_and_stopped_goes_on(
+def test_a_killed_and_interrupted_study_is_resumed(
     tmp_path: Path, empty_database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = start(tmp_path)
-    until(process, 1)  # in the middle of tuning
+    read_until(process, 1)  # in the middle of tuning
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     process.kill()
     process.wait()
-    assert psutil.wait_procs(workers, timeout=20)[1] == []  # by themselves
+    assert psutil.wait_procs(workers, timeout=20)[1] == []  # workers end without their parent
     tuned = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
     assert 1 <= len(tuned) < 6
 
     process = start(tmp_path)
-    until(process, 7 - len(tuned))  # in the middle of confirmation
+    read_until(process, 7 - len(tuned))  # in the middle of confirmation
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes receive it
@@ -69,12 +69,12 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
     assert f"{len(done)} of about 12 runs are already finished: reused" in capsys.readouterr().out
     finished = [run for run in children(tmp_path) if run.status == "FINISHED"]
     assert done < {run.run_id for run in finished}
-    assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # none done twice
+    assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # no run trained twice
     assert {run.status for run in children(tmp_path)} <= {"FINISHED", "KILLED"}
     assert queries.runs(store(tmp_path), status="RUNNING") == []
 
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    fresh_store(empty_database, undisturbed)
-    assert run_tiny_study(undisturbed, *STUDY) == 0  # by one process, in peace
-    assert board(tmp_path) == board(undisturbed)  # to the last digit
+    uninterrupted = tmp_path / "uninterrupted"
+    uninterrupted.mkdir()
+    fresh_store(empty_database, uninterrupted)
+    assert run_tiny_study(uninterrupted, *STUDY) == 0  # one process, without interrupts
+    assert leaderboard_rows(tmp_path) == leaderboard_rows(uninterrupted)  # equal in every digit

@@ -26,7 +26,7 @@ def folder(store_uri: str) -> Path:
 
 
 def leaderboard(folder: Path) -> dict[str, int]:
-    """Runs counted for each row of the report."""
+    """Return the number of runs of each entry of the leaderboard."""
     with (folder / "report" / "leaderboard.csv").open() as file:
         return {row["strategy"]: int(row["n"]) for row in csv.DictReader(file)}
 
@@ -70,8 +70,8 @@ def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     notes.touch()
     with pytest.raises(ConfigError) as refused:
         sweep(folder, *overrides)
-    held = f"report.dir={folder}/report: contains the report of sweep first (run {parent(folder).run_id})"
-    assert str(refused.value).startswith(held)
+    problem = f"report.dir={folder}/report: contains the report of sweep first (run {parent(folder).run_id})"
+    assert str(refused.value).startswith(problem)
     assert (folder / "report" / "report.html").read_bytes() == kept
     assert len(children(folder)) == 1
     notes.unlink()
@@ -92,15 +92,15 @@ def test_resume_false_trains_all_again_with_equal_numbers(folder: Path) -> None:
     assert leaderboard(folder) == {"dropout": 1}
 
 
-def test_what_a_dead_process_or_a_silent_host_left_running_is_killed_and_done_again(folder: Path) -> None:
+def test_runs_left_by_a_dead_process_or_a_silent_host_are_killed_and_trained_again(folder: Path) -> None:
     assert sweep(folder, "seed=0,1") == 0
     left = children(folder)
-    gone = {"owner": json.dumps(json.loads(liveness.this_process()) | {"pid": 2**22 - 1, "born": "before"})}
+    dead = {"owner": json.dumps(json.loads(liveness.this_process()) | {"pid": 2**22 - 1, "born": "before"})}
     silent = {
         "owner": json.dumps(json.loads(liveness.this_process()) | {"host": "another"}),
         "heartbeat": f"{time.time() - 310:.0f}",
     }
-    for run, tags in zip(left, (gone, silent), strict=True):
+    for run, tags in zip(left, (dead, silent), strict=True):
         for key, value in tags.items():
             store(folder).client.set_tag(run.run_id, key, value)
         store(folder).client.update_run(run.run_id, status="RUNNING")
@@ -140,7 +140,7 @@ def test_fail_fast_stops_at_the_first_failure(folder: Path, capsys: pytest.Captu
     assert "1 of 2 runs were not trained" in capsys.readouterr().out
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e-2,1e30") == 1
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true", "resume=false") == 1
-    assert "1 of 2 runs were not trained" in capsys.readouterr().out  # the FINISHED one is of an earlier start
+    assert "1 of 2 runs were not trained" in capsys.readouterr().out  # the FINISHED run belongs to an earlier start
 
 
 def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
+def test_a_report_that_fails_prints_the_reason_and_keeps_the_runs(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = folder / "table.csv"  # only its rows tell that it is a classification
+    table = folder / "table.csv"  # only its rows show that the task is classification
     table.write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40)))
     data = ("data=csv", f"data.path={table}", "data.target=y")
     assert sweep(folder, *data, "metric=test/rmse") == 1
@@ -175,7 +175,7 @@ def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
         (["report.dir=/dev/null"], "report.dir=/dev/null: not a folder"),
     ],
 )
-def test_a_question_that_no_run_can_answer_is_refused_before_training(
+def test_settings_that_no_report_can_use_are_refused_before_training(
     folder: Path, overrides: list[str], words: str
 ) -> None:
     with config_error(words):
@@ -208,14 +208,14 @@ def test_a_baseline_may_have_been_run_at_an_earlier_start(folder: Path) -> None:
 def test_a_signal_ends_the_sweep_with_every_status_right(
     folder: Path, capsys: pytest.CaptureFixture[str], signum: int, code: int, name: str
 ) -> None:
-    def stop_while_the_second_trains() -> None:
+    def stop_during_second_run() -> None:
         while len(queries.runs(store(folder), status="RUNNING", tags={"phase": "sweep", "seed": "1"})) < 1:
             time.sleep(0.05)
         os.kill(os.getpid(), signum)
 
-    opened = store(folder)  # made in this thread, read in the other
+    opened = store(folder)  # opened in this thread, used in the other
     assert opened
-    thread = threading.Thread(target=stop_while_the_second_trains, daemon=True)
+    thread = threading.Thread(target=stop_during_second_run, daemon=True)
     thread.start()
     assert sweep(folder, "seed=0,1,2", "trainer.max_epochs=30") == code
     thread.join()
