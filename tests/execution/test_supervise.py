@@ -12,7 +12,7 @@ from reglab.execution.attempt import Outcome
 from reglab.execution.expand import Job, Plan
 from reglab.tracking.queries import Record
 from reglab.tracking.store import open_store
-from tests.tracking.test_liveness import ELSEWHERE, before, waited
+from tests.tracking.test_liveness import ELSEWHERE, seconds_ago, wait_until
 from tests.tracking.test_queries import add
 
 
@@ -23,15 +23,15 @@ def test_each_line_has_the_run_its_owner_and_the_time_left(store_uri: str, monke
     monkeypatch.setattr(supervise, "_REPEAT_S", 0.2)
     monkeypatch.setattr(supervise, "_POLL_S", 0.05)
     store = open_store(store_uri, "exp")
-    finished_id, silent_id = (add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(100)) for _ in range(2))
+    finished_id, silent_id = (add(store, "RUNNING", owner=ELSEWHERE, heartbeat=seconds_ago(100)) for _ in range(2))
 
     def act() -> None:
         try:
-            waited(lambda: sum(text.startswith(f"waiting for run {finished_id}") for text in notes) >= 2, 60)
+            wait_until(lambda: sum(text.startswith(f"waiting for run {finished_id}") for text in notes) >= 2, 60)
             store.client.set_terminated(finished_id, "FINISHED")
-            waited(lambda: any(text.startswith("[") for text in notes), 60)
+            wait_until(lambda: any(text.startswith("[") for text in notes), 60)
         finally:
-            store.client.set_tag(silent_id, "heartbeat", before(301))
+            store.client.set_tag(silent_id, "heartbeat", seconds_ago(301))
 
     thread = threading.Thread(target=act, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Real sqlite stores, without paying three seconds for the schema in every test."""
+"""Fixtures of SQLite stores, copied from a database that has the schema already."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from reglab.tracking.store import Store, open_store
 
 @pytest.fixture
 def new_store(store_uri: str) -> Callable[[str], Store]:
-    """Makes a store with an experiment of the given name in the test's own folder."""
+    """Return a function that opens a store with the named experiment in the folder of the test."""
     return lambda experiment: open_store(store_uri, experiment)
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a free port, which tests may stop."""
+"""PostgreSQL server on a free port, which tests may stop."""
 
 import os
 import pwd
@@ -18,11 +18,11 @@ from tests.tracking.servers import free_port
 
 
 class Postgres:
-    """A server under way.
+    """A running PostgreSQL server.
 
     Args:
-        folder: of its data; belongs to the user that runs it.
-        port: on 127.0.0.1.
+        folder: data folder, owned by the user that runs the server.
+        port: port on 127.0.0.1.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -31,32 +31,32 @@ class Postgres:
         self._hung: list[psutil.Process] = []
 
     def database(self, name: str) -> str:
-        """The tracking URI of a new, empty database."""
+        """Create an empty database and return its tracking URI."""
         with psycopg.connect(f"host=127.0.0.1 port={self.port} user=lab dbname=postgres", autocommit=True) as server:
             server.execute(f'CREATE DATABASE "{name}"'.encode())
         return f"postgresql://lab@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
-        """Starts the server, and waits until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections=100"
         _as_user("pg_ctl", "-D", f"{self.folder}/data", "-w", "-o", options, "-l", f"{self.folder}/log", "start")
 
     def stop(self) -> None:
-        """Ends the server and all its connections, unless it was ended before."""
+        """Stop the server and close all its connections; do nothing if it is stopped."""
         self.go_on()
         if not (self.folder / "data" / "postmaster.pid").exists():
             return
         _as_user("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
 
     def hang(self) -> None:
-        """Stops all its processes where they are: connections stay open, and nobody answers."""
+        """Suspend all processes of the server: connections stay open and get no response."""
         main = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
         self._hung = [main, *main.children(recursive=True)]
         for process in self._hung:
             process.suspend()
 
     def go_on(self) -> None:
-        """Ends `hang`."""
+        """Resume the processes that `hang` suspended."""
         for process in self._hung:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
@@ -65,7 +65,7 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """A server of its own; skips where PostgreSQL is not installed."""
+    """Start a PostgreSQL server; skip the test if PostgreSQL is not installed."""
     if _binary("initdb") is None:
         pytest.skip("PostgreSQL is not installed: no initdb")
     with tempfile.TemporaryDirectory(prefix="reglab-postgres-") as folder:
@@ -85,7 +85,7 @@ def _binary(name: str) -> str | None:
 
 
 def _as_user(name: str, *arguments: str) -> None:
-    """Runs one of its programs: the server refuses root."""
+    """Run a program of PostgreSQL as an unprivileged user, since the server refuses root."""
     binary = _binary(name)
     assert binary is not None
     user = {"user": "nobody"} if os.geteuid() == 0 else {}

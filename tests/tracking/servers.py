@@ -1,4 +1,4 @@
-"""A real `mlflow server` on a database of its own, which tests may kill."""
+"""Start and stop an `mlflow server`."""
 
 import os
 import socket
@@ -14,14 +14,14 @@ from reglab.tracking.location import resolve
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """Return a port on which no process listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def start(folder: Path, uri: str, port: int) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """The address of a server that answers, and its process."""
+    """Start a server, wait until it responds, and return its address and process."""
     options = ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "mlartifacts"), "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
@@ -42,7 +42,7 @@ def start(folder: Path, uri: str, port: int) -> tuple[str, "subprocess.Popen[byt
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Kills the server with its workers: a polite end waits ten seconds for open connections."""
+    """Kill the server and its workers; after SIGTERM it would wait ten seconds for open connections."""
     if process.poll() is None:
         for worker in (*psutil.Process(process.pid).children(recursive=True), process):
             worker.kill()

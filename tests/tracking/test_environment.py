@@ -15,15 +15,15 @@ from tests.conftest import Compose
 def test_environment_is_json_with_versions_and_threads() -> None:
     import torch
 
-    found = json.loads(json.dumps(environment()))
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["packages"]["torch"] == torch.__version__
-    assert found["threads"] == torch.get_num_threads()
-    assert found["cpu"]
+    recorded = json.loads(json.dumps(environment()))
+    assert recorded["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert recorded["packages"]["torch"] == torch.__version__
+    assert recorded["threads"] == torch.get_num_threads()
+    assert recorded["cpu"]
 
 
 @pytest.mark.slow
-def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
+def test_the_number_of_threads_of_training_is_recorded(compose_cfg: Compose) -> None:
     import torch
 
     for threads, before in ((1, 2), (2, 1)):
@@ -35,7 +35,7 @@ def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
     torch.set_num_threads(1)
 
 
-def test_commit_is_the_one_git_names() -> None:
+def test_commit_is_the_head_of_git() -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
     if commit.returncode:
         assert (git_commit(), git_dirty()) == (None, None)

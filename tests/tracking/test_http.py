@@ -1,4 +1,4 @@
-"""The same over a real `mlflow server`, where artifacts travel through HTTP."""
+"""Tracking through an `mlflow server`, which receives artifacts over HTTP."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def remote(server: tuple[str, subprocess.Popen[bytes]]) -> Store:
     return open_store(server[0], "over-http")
 
 
-def fail(run: TrackedRun) -> None:
+def fail_in_run(run: TrackedRun) -> None:
     with run:
         run.log_metrics({"m": 1.0}, 3)
         raise RuntimeError("as asked")
@@ -59,9 +59,9 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
         run.log_text("seed: 1\n", "config.yaml")
         with run.folder("weights") as weights:
             (weights / "best.safetensors").write_bytes(b"w")
-    assert capfd.readouterr().out == ""  # MLflow prints links of its own otherwise
-    found = queries.finished(remote, ["h", "other"])["h"]
-    assert (found.run_id, found.params, found.metrics) == (run.id, {"seed": "1"}, {"val/loss": 0.5})
+    assert capfd.readouterr().out == ""  # no links printed by MLflow
+    record = queries.finished(remote, ["h", "other"])["h"]
+    assert (record.run_id, record.params, record.metrics) == (run.id, {"seed": "1"}, {"val/loss": 0.5})
     assert queries.history(remote.client, run.id, "val/loss") == [(2, 0.5)]
     root = Path(remote.client.download_artifacts(run.id, "", str(tmp_path)))
     for path in ("config.yaml", "weights/best.safetensors"):
@@ -70,12 +70,10 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("location", ["file://{}", "{}", "s3://bucket/{}", "mlflow-artifacts:/../x"])
-def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
-    remote: Store, tmp_path: Path, location: str
-) -> None:
-    there = tmp_path / "home"
-    experiment = remote.client.create_experiment(f"planted {location}", location.format(there))
-    planted = open_store(remote.uri, f"planted {location}")  # to look at what it holds is no harm
+def test_artifacts_outside_the_server_are_refused(remote: Store, tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "home"
+    experiment = remote.client.create_experiment(f"planted {location}", location.format(folder))
+    planted = open_store(remote.uri, f"planted {location}")  # reading is allowed
     with config_error(f"tracking.uri={remote.uri}: artifacts ... --serve-artifacts"):
         TrackedRun.open(planted, name="x", tags={}, params={})
     with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
@@ -84,19 +82,19 @@ def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
     run_id = planted.client.create_run(experiment).info.run_id
     with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
         artifacts.of_run(planted, run_id).read_text("config.yaml")
-    assert not there.exists()
+    assert not folder.exists()
 
 
 def test_failed_run_over_http(remote: Store) -> None:
     run = TrackedRun.open(remote, name="bad", tags={}, params={})
     with pytest.raises(RuntimeError, match="as asked"):
-        fail(run)
-    seen = remote.client.get_run(run.id)
-    assert (seen.info.status, seen.data.metrics) == ("FAILED", {"m": 1.0})
+        fail_in_run(run)
+    mlflow_run = remote.client.get_run(run.id)
+    assert (mlflow_run.info.status, mlflow_run.data.metrics) == ("FAILED", {"m": 1.0})
     assert [f.path for f in remote.client.list_artifacts(run.id)] == ["error.txt"]
 
 
-def test_parent_over_http_is_entered_again(remote: Store) -> None:
+def test_parent_over_http_is_reopened(remote: Store) -> None:
     first = parent.open_parent(remote, "sweep", [{"config_hash": "a", "setting": "s"}])
     parent.close_parent(remote, first, "FINISHED")
     assert parent.open_parent(remote, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
@@ -123,14 +121,14 @@ def test_a_model_over_http(remote: Store, tmp_path: Path, monkeypatch: pytest.Mo
     assert mlflow_models.find(remote, run.id, "v") is None
     assert [mlflow_models.register(remote, run.id, model_id, "far", "two") for _ in range(2)] == [1, 1]
     versions = json.loads(remote.client.get_logged_model(model_id).tags["mlflow.modelVersions"])
-    assert [(one["name"], str(one["version"])) for one in versions] == [("far", "1")]
+    assert [(version["name"], str(version["version"])) for version in versions] == [("far", "1")]
     assert queries.run(remote, run.id) == record
     monkeypatch.setenv("MLFLOW_TRACKING_URI", remote.uri)
     assert mlflow.pyfunc.load_model("models:/far/1").predict(inputs.numpy()).shape == (2, 2)
 
 
-def train_for_ever(uri: str) -> None:
-    """A run whose id it prints, in an epoch without end; a second signal ends it at once."""
+def train_until_signal(uri: str) -> None:
+    """Open a run, print its id, and sleep until a signal; a second signal ends the process immediately."""
     end_at_second_signal()
     store = open_store(uri, "over-http")
     with stoppable(), TrackedRun.open(store, name="busy", tags={}, params={}) as run:
@@ -139,26 +137,24 @@ def train_for_ever(uri: str) -> None:
             time.sleep(0.1)
 
 
-def test_a_server_that_hangs_does_not_keep_a_process_from_ending(
-    server: tuple[str, subprocess.Popen[bytes]], remote: Store
-) -> None:
-    processes = [Process(train_for_ever, remote.uri) for _ in range(2)]
+def test_processes_end_while_the_server_hangs(server: tuple[str, subprocess.Popen[bytes]], remote: Store) -> None:
+    processes = [Process(train_until_signal, remote.uri) for _ in range(2)]
     runs = [process.stdout.readline().strip() for process in processes]
     group = [psutil.Process(server[1].pid), *psutil.Process(server[1].pid).children(recursive=True)]
-    for one in group:
-        one.suspend()
+    for member in group:
+        member.suspend()
     try:
         began = time.monotonic()
         for process in processes:
             process.terminate()
         time.sleep(1.3)
         processes[1].terminate()
-        assert processes[1].wait(10) == 128 + signal.SIGTERM  # at once, by the second signal
+        assert processes[1].wait(10) == 128 + signal.SIGTERM  # immediately, by the second signal
         processes[0].wait(30)
         assert time.monotonic() - began < run.CLOSE_S + 8
     finally:
-        for one in group:
-            one.resume()
+        for member in group:
+            member.resume()
     assert {remote.client.get_run(run).info.status for run in runs} <= {"RUNNING", "KILLED"}
     queries.mark_dead_runs_killed(remote)
     assert {remote.client.get_run(run).info.status for run in runs} == {"KILLED"}
@@ -174,8 +170,8 @@ def test_a_call_to_a_server_that_hangs_fails_with_a_message(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(deadlines, "_written", {})
     group = [psutil.Process(server[1].pid), *psutil.Process(server[1].pid).children(recursive=True)]
-    for one in group:
-        one.suspend()
+    for member in group:
+        member.suspend()
     try:
         with pytest.raises(StoreLost):
             remote.client.search_experiments()
@@ -183,8 +179,8 @@ def test_a_call_to_a_server_that_hangs_fails_with_a_message(
         with pytest.raises(ConfigError, match="no answer within 1 s"):
             resolve(remote.uri)
     finally:
-        for one in group:
-            one.resume()
+        for member in group:
+            member.resume()
 
 
 def test_lost_server_is_reported_in_one_line(
@@ -194,7 +190,7 @@ def test_lost_server_is_reported_in_one_line(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The last test of the file: it ends the server."""
+    """Last test of the file, since it stops the server."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     finished, failed, stopped = (TrackedRun.open(remote, name="lost", tags={}, params={}) for _ in range(3))
     end(server[1])

@@ -10,12 +10,12 @@ from reglab.tracking.view import DEFAULT_EXPERIMENT, UI_PORT, run_link
 def test_database_names_the_command_and_the_path(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs/abc"
-    named = f"tracking.experiment={store.experiment}"
-    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="tracking.uri={store.uri} {named}")'
+    override = f"tracking.experiment={store.experiment}"
+    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="tracking.uri={store.uri} {override}")'
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
-    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="{named}")'
-    usual = dataclasses.replace(store, experiment=DEFAULT_EXPERIMENT)
-    assert run_link(usual, "abc") == f"{path} (after: make ui)"
+    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="{override}")'
+    default = dataclasses.replace(store, experiment=DEFAULT_EXPERIMENT)
+    assert run_link(default, "abc") == f"{path} (after: make ui)"
 
 
 def test_defaults_are_those_of_the_configs() -> None:

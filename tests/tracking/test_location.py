@@ -30,7 +30,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def refused(uri: str | None) -> str:
+def error_of(uri: str | None) -> str:
     with pytest.raises(ConfigError) as caught:
         resolve(uri)
     line = str(caught.value)
@@ -55,7 +55,7 @@ def test_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch, 
     assert resolve("sqlite:///sub/a.db") == StoreLocation(
         f"sqlite:///{tmp_path}/sub/a.db", f"{tmp_path}/sub/mlartifacts"
     )
-    assert list((tmp_path / "sub").iterdir()) == []  # looking leaves nothing behind
+    assert list((tmp_path / "sub").iterdir()) == []  # resolving creates no file
 
 
 def test_other_databases_pass_through() -> None:
@@ -63,26 +63,26 @@ def test_other_databases_pass_through() -> None:
 
 
 @pytest.mark.parametrize("uri", ["file:///x/mlruns", "file:./mlruns", "/x/mlruns", "mlruns"])
-def test_plain_folders_are_refused_with_what_would_do(uri: str) -> None:
-    line = refused(uri)
+def test_plain_folders_are_refused_with_a_valid_uri(uri: str) -> None:
+    line = error_of(uri)
     assert "sqlite:////" in line
     assert line.endswith("mlruns/mlflow.db")
 
 
 def test_error_for_a_plain_database_path_gives_its_uri() -> None:
-    assert refused("/x/lab.db").endswith("give sqlite:////x/lab.db")
+    assert error_of("/x/lab.db").endswith("give sqlite:////x/lab.db")
 
 
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:"])
 def test_databases_in_memory_are_refused(uri: str) -> None:
-    assert "names no file" in refused(uri)
+    assert "names no file" in error_of(uri)
 
 
 @pytest.mark.parametrize(
     "uri", ["sqlit:///x.db", "sqlite+aiosqlite:///x.db", "databricks", "databricks://SECRET:x@h", "databricks-uc"]
 )
 def test_unknown_scheme_names_the_known_ones(uri: str) -> None:
-    line = refused(uri)
+    line = error_of(uri)
     assert f"unknown scheme {uri.partition(':')[0]!r}; known: sqlite, postgresql" in line
     assert "SECRET" not in line
 
@@ -98,80 +98,80 @@ def test_unknown_scheme_names_the_known_ones(uri: str) -> None:
     ],
 )
 def test_parameters_without_an_effect_are_refused_by_name(uri: str, names: str) -> None:
-    line = refused(uri)
+    line = error_of(uri)
     assert f": parameters{names} have no effect; leave them out" in line
     assert ("%3F" in line) == uri.startswith("sqlite")  # a server's address has no file name
     assert "SECRET" not in line
 
 
 def test_missing_parent_folder(tmp_path: Path) -> None:
-    assert f"the folder {tmp_path}/no does not exist" in refused(f"sqlite:///{tmp_path}/no/mlflow.db")
+    assert f"the folder {tmp_path}/no does not exist" in error_of(f"sqlite:///{tmp_path}/no/mlflow.db")
     assert not (tmp_path / "no").exists()
 
 
 def test_path_under_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "is not a folder" in refused(f"sqlite:///{tmp_path}/file/mlflow.db")
+    assert "is not a folder" in error_of(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 
 def test_folder_instead_of_a_file(tmp_path: Path) -> None:
-    assert "is a folder" in refused(f"sqlite:///{tmp_path}")
+    assert "is a folder" in error_of(f"sqlite:///{tmp_path}")
 
 
 def test_folder_that_not_even_root_can_write() -> None:
     if not Path("/proc/self").exists():
         pytest.skip("no /proc here")
-    refused("sqlite:////proc/self/mlflow.db")
+    error_of("sqlite:////proc/self/mlflow.db")
 
 
 def test_folder_without_write_permission(tmp_path: Path) -> None:
     folder = tmp_path / "frozen"
     folder.mkdir(mode=0o555)
-    assert "read-only" in refused(f"sqlite:///{folder}/mlflow.db")
+    assert "read-only" in error_of(f"sqlite:///{folder}/mlflow.db")
 
 
 def test_database_without_write_permission(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch(mode=0o444)
-    assert "read-only" in refused(f"sqlite:///{tmp_path}/mlflow.db")
+    assert "read-only" in error_of(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_artifact_folder_without_write_permission(tmp_path: Path) -> None:
     (tmp_path / "mlartifacts").mkdir(mode=0o555)
-    assert "mlartifacts is read-only" in refused(f"sqlite:///{tmp_path}/mlflow.db")
+    assert "mlartifacts is read-only" in error_of(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, just words")
-    assert "is not a SQLite database" in refused(f"sqlite:///{tmp_path}/notes.txt")
+    assert "is not a SQLite database" in error_of(f"sqlite:///{tmp_path}/notes.txt")
 
 
-def test_a_look_at_a_database_that_is_open_does_not_let_go_of_it(tmp_path: Path) -> None:
-    """Another process that leaves would take itself for the last one, and the write-ahead log away."""
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as ours:
-        ours.execute("PRAGMA journal_mode=WAL")
-        ours.execute("CREATE TABLE numbers (n)")
+def test_resolving_keeps_the_locks_of_an_open_database(tmp_path: Path) -> None:
+    """Without the locks, another process that closes the database would delete the write-ahead log."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE numbers (n)")
         resolve(f"sqlite:///{tmp_path}/mlflow.db")
-        leaves = (
+        code = (
             "import sqlite3; c = sqlite3.connect('mlflow.db'); c.execute('INSERT INTO numbers VALUES (1)'); c.commit()"
         )
-        subprocess.run([sys.executable, "-c", f"{leaves}; c.close()"], cwd=tmp_path, check=True)
+        subprocess.run([sys.executable, "-c", f"{code}; c.close()"], cwd=tmp_path, check=True)
         assert (tmp_path / "mlflow.db-wal").exists()
         with closing(sqlite3.connect(tmp_path / "mlflow.db")) as another:
             assert another.execute("SELECT n FROM numbers").fetchall() == [(1,)]
 
 
-def test_the_variable_is_named_where_the_uri_came_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_is_named_as_the_source_of_the_uri(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
-    assert refused(None).startswith("tracking.uri=mlruns (from MLFLOW_TRACKING_URI")
+    assert error_of(None).startswith("tracking.uri=mlruns (from MLFLOW_TRACKING_URI")
 
 
 def test_passwords_are_never_shown() -> None:
     assert mask_uri("postgresql://me:secret@db:5/lab") == "postgresql://me:***@db:5/lab"
     assert mask_uri("https://host/a:b@c") == "https://host/a:b@c"
-    assert "secret" not in refused("https://me:secret@127.0.0.1:1")
+    assert "secret" not in error_of("https://me:secret@127.0.0.1:1")
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Statuses(BaseHTTPRequestHandler):
     health = {"mlflow": 200, "login": 401, "broken": 503, "half": 200}
     api = {"mlflow": 200, "login": 401, "broken": 503, "half": 500, "api-only": 200}
 
@@ -186,7 +186,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _Answers)
+    server = HTTPServer(("127.0.0.1", 0), _Statuses)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -198,13 +198,13 @@ def test_server_that_answers(address: str) -> None:
     assert resolve(f"{address}/api-only").uri.endswith("/api-only")
 
 
-def test_server_that_is_something_else(address: str) -> None:
-    assert "not as an MLflow server" in refused(f"{address}/other")
-    assert "answers 503" in refused(f"{address}/broken")
+def test_server_that_is_not_mlflow(address: str) -> None:
+    assert "not as an MLflow server" in error_of(f"{address}/other")
+    assert "answers 503" in error_of(f"{address}/broken")
 
 
 def test_server_whose_health_is_fine_and_whose_api_is_broken(address: str) -> None:
-    assert "answers 500" in refused(f"{address}/half")
+    assert "answers 500" in error_of(f"{address}/half")
 
 
 class _Busy(BaseHTTPRequestHandler):
@@ -223,7 +223,7 @@ class _Busy(BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_requests_do_not_change_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     server = HTTPServer(("127.0.0.1", 0), _Busy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -236,7 +236,7 @@ def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypat
 
 
 class _Endless(BaseHTTPRequestHandler):
-    """Is healthy; its API redirects to itself, or sends bodies without end, fast or slowly."""
+    """Server with a working health page, whose API redirects to itself or sends endless bodies, fast or slowly."""
 
     def do_GET(self) -> None:
         name = self.path.split("/")[1]
@@ -267,7 +267,7 @@ class _Endless(BaseHTTPRequestHandler):
         ("slow", "no answer within 1 s"),
     ],
 )
-def test_responses_without_end_end_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str, problem: str) -> None:
+def test_endless_responses_are_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str, problem: str) -> None:
     monkeypatch.setattr(client, "LARGEST_ANSWER", 2**20)
     monkeypatch.setattr(client, "_CALL_S", 1.0 if name == "slow" else 60.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -284,7 +284,7 @@ def test_responses_without_end_end_in_one_line(monkeypatch: pytest.MonkeyPatch, 
 def test_the_proxy_that_requests_go_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
-    line = refused("http://127.0.0.1:5000")
+    line = error_of("http://127.0.0.1:5000")
     assert "http_proxy=http://***@127.0.0.1:1" in line
 
 
@@ -305,27 +305,27 @@ def test_pipes_and_devices_are_no_databases(tmp_path: Path, writes: bool) -> Non
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "s"))
         cases = {"pipe": "FIFO", "link.db": "FIFO", "s": "a socket", "/dev/null": "a character device"}
-        for name, what in cases.items():
+        for name, kind in cases.items():
             uri = f"sqlite:///{tmp_path / name}"
-            with pytest.raises(ConfigError, match=rf"^tracking.uri={uri}: is .*{what}"):
+            with pytest.raises(ConfigError, match=rf"^tracking.uri={uri}: is .*{kind}"):
                 resolve(uri, writes=writes)
 
 
-def test_server_that_is_not_there() -> None:
+def test_unreachable_server() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        assert "unreachable (Connection refused)" in refused(f"http://127.0.0.1:{taken.getsockname()[1]}")
-    assert "names no host" in refused("http://")
+        assert "unreachable (Connection refused)" in error_of(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert "names no host" in error_of("http://")
 
 
 @pytest.mark.slow
-def test_silent_server_costs_one_second() -> None:
+def test_server_without_a_response_times_out_after_one_second() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         start = time.monotonic()
-        assert "no answer within 1 s" in refused(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - start < 10  # not for ever; the limit itself is not timed on a shared machine
+        assert "no answer within 1 s" in error_of(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - start < 10  # loose bound: the limit is not timed on a shared machine
 
 
 def test_needs_no_mlflow() -> None:
@@ -345,12 +345,12 @@ def test_needs_no_mlflow() -> None:
         "http://[",
     ],
 )
-def test_artifacts_are_kept_behind_the_server_itself(location: str) -> None:
+def test_artifacts_are_only_served_by_the_server_itself(location: str) -> None:
     server = parse_location("http://host:1")
     with config_error("tracking.uri=http://host:1: artifacts"):
         local_folder(server, location)
-    for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
-        assert local_folder(server, behind) is None
+    for served in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
+        assert local_folder(server, served) is None
 
 
 OUTSIDE = ["/victim", "/s/victim", "file:///victim", "file://host/s/mlartifacts/1", "ftp://h/mlartifacts/1"]
@@ -359,7 +359,7 @@ OUTSIDE += ["", "mlartifacts/1", "/\0"]
 
 
 @pytest.mark.parametrize("location", OUTSIDE)
-def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
+def test_artifacts_of_a_database_are_below_its_artifact_root(location: str) -> None:
     with config_error("run_id=r: artifacts ... sqlite:////s/m.db"):
         local_folder(parse_location("sqlite:////s/m.db"), location, "run_id=r")
     with config_error("tracking.uri=postgresql://h/d: new tracking.experiment"):
@@ -367,7 +367,7 @@ def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
 
 
 @pytest.mark.parametrize("root", ["mlartifacts", "mlruns"])
-def test_artifacts_of_a_moved_store_are_looked_up_beside_it(tmp_path: Path, root: str) -> None:
+def test_artifacts_of_a_moved_store_are_found_beside_the_database(tmp_path: Path, root: str) -> None:
     moved, former = parse_location(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
     own = tmp_path / "a" / root / "1" / "r" / "artifacts"
     for location in (str(own), own.as_uri()):

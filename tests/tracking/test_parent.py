@@ -12,7 +12,7 @@ def job(name: str, setting: str = "s", **other: object) -> parent.Job:
     return {"config_hash": name, "strategy": "none", "seed": 0, "setting": setting, **other}
 
 
-def test_every_start_adds_to_what_was_declared() -> None:
+def test_each_start_adds_its_jobs() -> None:
     first = parent.merge_jobs([], [job("a"), job("b"), job("c", "old")])
     second = parent.merge_jobs(first, [job("d"), job("a", label="new")])
     assert [(j["config_hash"], j["start"]) for j in second] == [("a", 2), ("b", 1), ("c", 1), ("d", 2)]
@@ -20,7 +20,7 @@ def test_every_start_adds_to_what_was_declared() -> None:
     assert parent.merge_jobs(second, []) == second
 
 
-def test_covered_are_the_jobs_under_the_settings_of_the_last_start() -> None:
+def test_reports_cover_the_jobs_with_the_settings_of_the_last_start() -> None:
     def names(*starts: list[parent.Job]) -> str:
         declared: list[parent.Job] = []
         for start in starts:
@@ -31,12 +31,12 @@ def test_covered_are_the_jobs_under_the_settings_of_the_last_start() -> None:
     short = [job("x", "5 epochs")]
     assert names(long) == "ab"
     assert names(long, short) == "x"
-    assert names(long, short, [job("c", "20 epochs")]) == "abc"  # a detour makes nothing forgotten
+    assert names(long, short, [job("c", "20 epochs")]) == "abc"  # earlier jobs with the settings of the last start
     assert names(long, [*short, job("c", "20 epochs")]) == "abxc"
     assert names() == ""
 
 
-def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
+def test_reports_cover_the_last_code_of_a_strategy() -> None:
     def l2(name: str, code: str) -> parent.Job:
         return job(name, strategy="l2", strategy_code=code)
 
@@ -46,12 +46,12 @@ def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
     for start in starts:
         declared = parent.merge_jobs(declared, start)
     assert [j["config_hash"] for j in parent.jobs_to_report(declared)] == ["n", "c"]
-    declared = parent.merge_jobs(declared, [none])  # without it, the last that was declared stays
+    declared = parent.merge_jobs(declared, [none])  # no job of l2: its last declared job stays
     assert [j["config_hash"] for j in parent.jobs_to_report(declared)] == ["n", "c"]
 
 
 @pytest.mark.slow
-def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
+def test_a_reopened_parent_is_the_same_run(store: Store) -> None:
     first = parent.open_parent(store, "digits-mlp", [job("a")], tags={"data": "digits"})
     run = store.client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("RUNNING", "digits-mlp")
@@ -73,7 +73,7 @@ def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     assert parent.open_parent(store, "other's", [job("a")]) == parent.find_parent(store, "other's")
 
 
-def test_deleted_parent_is_made_again(store: Store) -> None:
+def test_a_deleted_parent_is_created_again(store: Store) -> None:
     first = parent.open_parent(store, "sweep", [job("a")])
     store.client.delete_run(first)
     second = parent.open_parent(store, "sweep", [job("b")])
@@ -82,29 +82,29 @@ def test_deleted_parent_is_made_again(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_two_starts_at_once_make_one_parent(store: Store) -> None:
-    found: list[str] = []
+def test_concurrent_starts_create_one_parent(store: Store) -> None:
+    run_ids: list[str] = []
     threads = [
-        threading.Thread(target=lambda name=name: found.append(parent.open_parent(store, "sweep", [job(name)])))
+        threading.Thread(target=lambda name=name: run_ids.append(parent.open_parent(store, "sweep", [job(name)])))
         for name in "abcd"
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
-    assert len(set(found)) == 1
-    assert sorted(j["config_hash"] for j in parent.declared(store, found[0])) == ["a", "b", "c", "d"]
+    assert len(run_ids) == 4
+    assert len(set(run_ids)) == 1
+    assert sorted(j["config_hash"] for j in parent.declared(store, run_ids[0])) == ["a", "b", "c", "d"]
 
 
-def test_parent_that_another_process_entered_since_stays_open(store: Store) -> None:
+def test_a_parent_reopened_by_another_process_stays_open(store: Store) -> None:
     run = parent.open_parent(store, "sweep", [job("a")])
     store.client.set_tag(run, "owner", '{"host": "elsewhere", "pid": 1, "born": "before"}')
     parent.close_parent(store, run, "FINISHED")
     assert store.client.get_run(run).info.status == "RUNNING"
 
 
-def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> None:
+def test_a_reopened_parent_has_no_error_tag(store: Store) -> None:
     run = parent.open_parent(store, "sweep", [job("a")])
     store.client.set_tag(run, "owner", json.dumps(json.loads(liveness.this_process()) | {"born": "before"}))
     assert queries.mark_dead_runs_killed(store) == [run]
@@ -113,7 +113,7 @@ def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> No
     assert "error" not in store.client.get_run(run).data.tags
 
 
-def test_half_entered_parent_is_not_left_open(store: Store) -> None:
+def test_a_parent_that_fails_to_open_is_marked_failed(store: Store) -> None:
     with pytest.raises(TypeError):
         parent.open_parent(store, "sweep", [job("a", bad=object())])
     run = parent.find_parent(store, "sweep")

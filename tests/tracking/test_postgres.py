@@ -1,4 +1,4 @@
-"""The same store in PostgreSQL: first use by many, limits of its columns, a server that goes away."""
+"""Stores in PostgreSQL: concurrent first use, column limits, and lost servers."""
 
 import signal
 import subprocess
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    with running() as one:
-        yield one
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_long_values(store: Store) -> None:
     assert len(record.params["p"]) == 6000
 
 
-def test_a_parent_is_entered_again(store: Store) -> None:
+def test_a_parent_is_reopened(store: Store) -> None:
     first = parent.open_parent(store, "sweep", [{"config_hash": "a", "setting": "s"}], tags={"why": "w" * 9000})
     parent.close_parent(store, first, "FINISHED")
     assert parent.open_parent(store, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
@@ -102,20 +102,20 @@ def test_a_lock_held_by_another_process_is_waited_for_and_named(
     with pytest.raises(StoreLost, match="locked by another process for 1 s"), locks.locked(store.location, timeout=1.0):
         pass
     assert "waiting for another process that uses" in capsys.readouterr().err
-    other.kill()  # and the server lets the lock go
+    other.kill()  # the server releases the lock
     other.wait()
     with store.lock(), store.lock():
         pass
 
 
-def test_reading_makes_no_tables(server: Postgres) -> None:
+def test_reading_creates_no_tables(server: Postgres) -> None:
     uri = server.database("empty")
     with pytest.raises(ConfigError, match="nothing was tracked there yet"):
         open_existing(uri, "exp")
 
 
 @pytest.mark.parametrize("what", ["port", "user", "database"])
-def test_what_does_not_let_us_in_is_one_line_within_seconds(server: Postgres, what: str) -> None:
+def test_refused_connections_are_reported_in_one_line(server: Postgres, what: str) -> None:
     right = {"port": str(server.port), "user": "lab", "database": "postgres"}
     wrong = {**right, what: {"port": str(free_port()), "user": "nobody", "database": "no-such"}[what]}
     began = time.monotonic()
@@ -127,23 +127,23 @@ def test_what_does_not_let_us_in_is_one_line_within_seconds(server: Postgres, wh
     assert "Connection refused" in str(caught.value) or "does not exist" in str(caught.value)
 
 
-def in_time(did: Callable[[], object], server: Postgres, name: str, runs: int) -> threading.Thread:
-    """Do something to the server as soon as so many runs are FINISHED in a database of it."""
+def call_after_runs(action: Callable[[], object], server: Postgres, name: str, runs: int) -> threading.Thread:
+    """Start a thread that calls `action` once `runs` runs of the database `name` are FINISHED."""
 
     def wait() -> None:
         count = b"SELECT count(*) FROM runs WHERE status = 'FINISHED'"
         with psycopg.connect(f"host=127.0.0.1 port={server.port} user=lab dbname={name}", autocommit=True) as database:
             while database.execute(count).fetchone() < (runs,):  # type: ignore[operator]
                 time.sleep(0.02)
-        did()
+        action()
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
 
 
-def start(folder: str, call_s: str, *study: str) -> None:
-    """Run a study with shorter waits; prints the error if the store is lost."""
+def run_study_with_short_waits(folder: str, call_s: str, *study: str) -> None:
+    """Run a study with short waits; exit with the error if the store is lost."""
     client._RESTART_S = reachability._CONNECT_S = 2.0
     client._CALL_S = float(call_s)
     try:
@@ -160,14 +160,14 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     def finished() -> list[queries.Record]:
         return queries.runs(store, status="FINISHED")
 
-    def one(event: Callable[[], object], runs: int, call_s: float) -> tuple[int | None, str]:
-        waiting = in_time(event, server, "study", runs)
-        process = Process(start, str(tmp_path), str(call_s), *study)
+    def interrupted_study(event: Callable[[], object], runs: int, call_s: float) -> tuple[int | None, str]:
+        waiting = call_after_runs(event, server, "study", runs)
+        process = Process(run_study_with_short_waits, str(tmp_path), str(call_s), *study)
         output = process.communicate()
         waiting.join()
         return process.returncode, output.splitlines()[-1]
 
-    code, output = one(server.stop, 2, 60)
+    code, output = interrupted_study(server.stop, 2, 60)
     server.start()
     assert code == 1
     assert output.startswith("tracking.uri=postgresql://")
@@ -175,15 +175,15 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     first = {run.run_id for run in finished()}
     assert 2 <= len(first) < 8
 
-    code, output = one(server.hang, len(first) + 1, 6)
+    code, output = interrupted_study(server.hang, len(first) + 1, 6)
     server.go_on()
     assert code == 1
     assert output.startswith("tracking.uri=postgresql://")
     assert "no answer within" in output
     second = {run.run_id for run in finished()}
 
-    waiting = in_time(server.hang, server, "study", len(second) + 1)
-    process = Process(start, str(tmp_path), "120", *study)
+    waiting = call_after_runs(server.hang, server, "study", len(second) + 1)
+    process = Process(run_study_with_short_waits, str(tmp_path), "120", *study)
     waiting.join()
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
@@ -192,7 +192,7 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     third = {run.run_id for run in finished()}
     assert first < second < third
 
-    process = Process(start, str(tmp_path), "120", *study)
+    process = Process(run_study_with_short_waits, str(tmp_path), "120", *study)
     assert f"{len(third)} of about 8 runs are already finished: reused" in process.communicate()
     assert process.returncode == 0
     done = [run for run in finished() if run.tags["phase"] != "parent"]
@@ -202,7 +202,7 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
 
 
 def test_a_server_that_restarts_is_waited_for_and_a_lost_one_reported(server: Postgres, store: Store) -> None:
-    """The last test of the file: it ends the server."""
+    """Last test of the file, since it stops the server."""
     with TrackedRun.open(store, name="restarted", tags={}, params={}) as run:
         server.stop()
         server.start()

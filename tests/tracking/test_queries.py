@@ -40,15 +40,15 @@ def test_filters(store: Store) -> None:
 
 
 def test_deleted_runs_are_never_read(store: Store) -> None:
-    gone = add(store, config_hash="h")
-    store.client.delete_run(gone)
+    deleted = add(store, config_hash="h")
+    store.client.delete_run(deleted)
     assert queries.runs(store) == []
     assert queries.finished(store, ["h"]) == {}
 
 
 @pytest.mark.slow
 def test_more_than_a_page_of_runs(store: Store) -> None:
-    """Rows are put in by one SQL statement: 1,200 runs through the client would take a quarter of a minute."""
+    """Runs are inserted by one SQL statement, since 1,200 runs through the client would take 15 seconds."""
     template = add(store, config_hash="h")
     with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database:
         numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1199) "
@@ -65,15 +65,15 @@ def test_more_than_a_page_of_runs(store: Store) -> None:
     assert list(queries.finished(store, ["h7", "h9999", "h3"])) == ["h7", "h3"]
 
 
-def test_finished_is_the_newest_that_is_no_rerun(store: Store) -> None:
+def test_finished_returns_the_newest_run_that_is_no_rerun(store: Store) -> None:
     add(store, config_hash="a")
     newer = add(store, config_hash="a")
     add(store, config_hash="a", rerun_of=newer)
     for status in ("FAILED", "KILLED", "RUNNING"):
         add(store, status, config_hash="a")
         add(store, status, config_hash="b")
-    found = queries.finished(store, ["b", "a", "a"])
-    assert {h: r.run_id for h, r in found.items()} == {"a": newer}
+    finished = queries.finished(store, ["b", "a", "a"])
+    assert {h: r.run_id for h, r in finished.items()} == {"a": newer}
     assert queries.finished(store, []) == {}
 
 

@@ -1,4 +1,4 @@
-"""What only reads makes nothing, and reads what cannot be written."""
+"""Commands that read create no files, and work on read-only stores."""
 
 import os
 import shutil
@@ -30,19 +30,19 @@ def listing(folder: Path) -> list[str]:
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """A store with a sweep, and a run whose process is gone."""
+    """Store with a sweep and a run whose process has ended."""
     parent.close_parent(store, parent.open_parent(store, "sweep", [JOB]), "FINISHED")
     add(store, "RUNNING", owner=GONE, config_hash="a")
     return store
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", ["file", "folder"])
+@pytest.mark.parametrize("read_only", ["file", "folder"])
 def test_status_of_a_store_without_write_permission(
-    filled: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], of: str
+    filled: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], read_only: str
 ) -> None:
     (tmp_path / "mlflow.db").chmod(0o444)
-    if of == "folder":
+    if read_only == "folder":
         tmp_path.chmod(0o555)
     before = listing(tmp_path)
     store = open_existing(filled.uri, "exp")
@@ -59,8 +59,8 @@ def test_status_of_a_store_without_write_permission(
 
 
 @pytest.fixture
-def bound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder whose content nobody can change: a read-only mount of the folder beside it, ``source``."""
+def read_only_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Read-only bind mount of the folder ``source`` beside it."""
     folder = tmp_path_factory.mktemp("mounts")
     (folder / "source").mkdir()
     (folder / "bound").mkdir()
@@ -76,8 +76,8 @@ def bound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("log", ["none", "left over"])
-def test_a_database_on_a_read_only_disk(filled: Store, tmp_path: Path, bound: Path, log: str) -> None:
-    source = bound.parent / "source"
+def test_a_database_on_a_read_only_disk(filled: Store, tmp_path: Path, read_only_folder: Path, log: str) -> None:
+    source = read_only_folder.parent / "source"
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         if log == "none":
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -88,17 +88,17 @@ def test_a_database_on_a_read_only_disk(filled: Store, tmp_path: Path, bound: Pa
             for suffix in ("", "-wal"):
                 shutil.copy(tmp_path / f"mlflow.db{suffix}", source)
             assert (source / "mlflow.db-wal").stat().st_size
-    store = open_existing(f"sqlite:///{bound}/mlflow.db", "exp")
+    store = open_existing(f"sqlite:///{read_only_folder}/mlflow.db", "exp")
     assert store.read_only
     assert [record.tags.get("config_hash") for record in queries.runs(store, status="RUNNING")] == ["a"]
     assert [record.name for record in queries.runs(store, tags={"phase": "parent"})] == ["sweep"]
     assert listing(source) == (["mlflow.db"] if log == "none" else ["mlflow.db", "mlflow.db-wal"])
 
 
-@pytest.mark.parametrize("made", ["nothing", "an empty file"])
-def test_reading_makes_no_database_and_no_folder(tmp_path: Path, made: str) -> None:
+@pytest.mark.parametrize("existing", ["nothing", "an empty file"])
+def test_reading_creates_no_database_and_no_folder(tmp_path: Path, existing: str) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    if made != "nothing":
+    if existing != "nothing":
         (tmp_path / "mlflow.db").touch()
     before = listing(tmp_path)
     for read in (lambda: open_existing(uri, "exp"), lambda: ui.open_writable(uri, "exp")):
@@ -107,7 +107,7 @@ def test_reading_makes_no_database_and_no_folder(tmp_path: Path, made: str) -> N
     assert listing(tmp_path) == before
 
 
-def test_a_wrong_experiment_is_not_made(filled: Store) -> None:
+def test_reading_creates_no_experiment(filled: Store) -> None:
     with pytest.raises(ConfigError, match="no such experiment; did you mean exp"):
         open_existing(filled.uri, "expp")
     assert filled.client.get_experiment_by_name("expp") is None

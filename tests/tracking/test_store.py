@@ -21,7 +21,7 @@ from tests.processes import Process
 
 
 def first_use(uri: str, ready: str, go: str) -> None:
-    """Tells that it is there by the file `ready`, and opens store and run once there is a file `go`."""
+    """Create the file `ready`, wait for the file `go`, and open a run in the store."""
     Path(ready).touch()
     while not Path(go).exists():
         time.sleep(0.005)
@@ -50,7 +50,7 @@ def test_first_use_by_four_processes_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.1, 0.6])
-def test_killed_while_it_makes_the_database_it_leaves_no_half_of_one(tmp_path: Path, seconds: float) -> None:
+def test_a_process_killed_while_it_creates_the_database_leaves_no_partial_file(tmp_path: Path, seconds: float) -> None:
     uri, ready, go = f"sqlite:///{tmp_path}/db/mlflow.db", tmp_path / "ready", tmp_path / "go"
     (tmp_path / "db").mkdir()
     go.touch()
@@ -72,9 +72,9 @@ def test_opened_once_per_process(new_store: Callable[[str], Store]) -> None:
 
 def test_deleted_experiment_is_refused_with_the_remedy(new_store: Callable[[str], Store]) -> None:
     store = new_store("seen")
-    gone = store.client.create_experiment("gone")
-    store.client.delete_experiment(gone)
-    with config_error(f"tracking.experiment=gone: deleted ... --experiment-id {gone}"):
+    deleted = store.client.create_experiment("gone")
+    store.client.delete_experiment(deleted)
+    with config_error(f"tracking.experiment=gone: deleted ... --experiment-id {deleted}"):
         new_store("gone")
 
 
@@ -95,7 +95,7 @@ def test_torn_database_is_refused_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 100, 4096, 50_000])
-def test_truncated_database_is_refused_in_one_line_or_made_where_it_is_empty(
+def test_a_truncated_database_is_refused_and_an_empty_file_is_filled(
     tmp_path: Path, empty_database: Path, size: int
 ) -> None:
     whole = empty_database.read_bytes()
@@ -115,9 +115,9 @@ def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
     tmp_path: Path, empty_database: Path
 ) -> None:
     (tmp_path / "a.db").write_bytes(empty_database.read_bytes())
-    leaves = "import os, sqlite3; c = sqlite3.connect('a.db'); c.execute('PRAGMA journal_mode=WAL'); "
-    leaves += "c.execute('CREATE TABLE x AS SELECT randomblob(500000)'); c.commit(); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", leaves], cwd=tmp_path, check=False)
+    code = "import os, sqlite3; c = sqlite3.connect('a.db'); c.execute('PRAGMA journal_mode=WAL'); "
+    code += "c.execute('CREATE TABLE x AS SELECT randomblob(500000)'); c.commit(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE y AS SELECT randomblob(100000)")
         other.commit()
@@ -147,8 +147,8 @@ time.sleep(float(sys.argv[2]))
 
 
 @contextmanager
-def held(path: Path, seconds: float) -> Iterator[None]:
-    """Another process that locks a database for so long."""
+def locked_database(path: Path, seconds: float) -> Iterator[None]:
+    """Lock the database by another process for the given time."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
@@ -172,7 +172,7 @@ def test_a_database_that_another_process_locks_is_waited_for(
     monkeypatch.setattr(database, "_BUSY_MS", 100)
     monkeypatch.setattr(client, "ANNOUNCE_S", 0.3)
     monkeypatch.setattr(client.with_retries, "__kwdefaults__", {**client.with_retries.__kwdefaults__, "after": 0.3})
-    with held(tmp_path / "mlflow.db", 1.5):
+    with locked_database(tmp_path / "mlflow.db", 1.5):
         began = time.monotonic()
         with TrackedRun.open(store, name="patient", tags={}, params={}) as run:
             pass
@@ -190,7 +190,7 @@ def test_a_database_that_stays_locked_is_reported(
     monkeypatch.setattr(client, "BUSY_S", 0.5)
     with (
         TrackedRun.open(store, name="first", tags={}, params={}),
-        held(tmp_path / "mlflow.db", 60),
+        locked_database(tmp_path / "mlflow.db", 60),
         pytest.raises(StoreLost, match="locked by another process for 0 s"),
         TrackedRun.open(store, name="second", tags={}, params={}),
     ):
@@ -229,15 +229,15 @@ def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     try:
         store = open_store(f"sqlite:///{disk}/mlflow.db", "exp")
         with pytest.raises(StoreLost, match=r"no space is left .*\([0-9]+ KiB free\)"):
-            fill(store, disk)
+            log_on_full_disk(store, disk)
         with pytest.raises(ConfigError, match="no space is left"):
             open_store(store.uri, "another")
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def fill(store: Store, disk: Path) -> None:
-    """A run on a disk that is full before it ends."""
+def log_on_full_disk(store: Store, disk: Path) -> None:
+    """Fill the disk and log metrics in a run."""
     with TrackedRun.open(store, name="full", tags={}, params={}) as run:
         with contextlib.suppress(OSError):
             (disk / "large").write_bytes(b"x" * 32_000_000)

@@ -1,4 +1,4 @@
-"""`make ui` in a real server, a real browser and real processes."""
+"""`make ui` with a server, a browser and their processes."""
 
 import shutil
 import signal
@@ -23,11 +23,11 @@ from tests.conftest import fresh_store
 from tests.errors import config_error
 
 STRATEGIES = ("none", "l1", "dropout+max_norm")
-BARS = ("test/accuracy", "test/ece", "gap/loss", "test/balanced_accuracy")  # the last one in a folded section
+BARS = ("test/accuracy", "test/ece", "gap/loss", "test/balanced_accuracy")  # the last metric is in a folded section
 LINES = ("val/loss", "val/accuracy", "train/loss")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Nothing but the pages under test, and no sandbox, which containers do not allow.
-QUIET = (
+# No requests beyond the tested pages; no sandbox, which containers do not allow.
+BROWSER_OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
@@ -35,24 +35,24 @@ QUIET = (
 
 @dataclass
 class Ui:
-    """A running `pipelines/ui.py`: what it printed last, and everything it started."""
+    """A running `pipelines/ui.py`, with its link and the lines of its output."""
 
     process: "subprocess.Popen[str]"
     link: str
     output: list[str]
 
     def end(self, signum: int) -> int:
-        """Signals it alone, as `kill` does, and checks that nothing of it is left."""
-        while not (family := psutil.Process(self.process.pid).children(recursive=True)):
+        """Send a signal to the process alone, assert that its children end too, and return the exit code."""
+        while not (children := psutil.Process(self.process.pid).children(recursive=True)):
             time.sleep(0.05)
         self.process.send_signal(signum)
         code = self.process.wait(30)
-        assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+        assert [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
         return code
 
 
 def start(uri: str, *overrides: str, until: str = "/#/") -> Ui:
-    """Starts it and waits for the line that holds `until`."""
+    """Start `pipelines/ui.py` and wait for an output line that contains `until`."""
     process = subprocess.Popen(
         [sys.executable, str(PROJECT / "pipelines" / "ui.py"), f"tracking.uri={uri}", *overrides],
         cwd=Path(uri.removeprefix("sqlite:///")).parent,
@@ -71,7 +71,7 @@ def start(uri: str, *overrides: str, until: str = "/#/") -> Ui:
 
 @pytest.fixture(scope="module")
 def store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A parent and its children: three strategies, three seeds, five epochs."""
+    """Store of a parent and its children: three strategies, three seeds, five epochs."""
     store = open_store(fresh_store(empty_database, tmp_path_factory.mktemp("ui")), "reglab")
     client, experiment = store.client, store.experiment_id
     parent = client.create_run(experiment, run_name="the-parent", tags={"phase": "parent", "sweep": "s"}).info.run_id
@@ -89,7 +89,7 @@ def store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Sto
 
 @pytest.fixture(scope="module")
 def ui(store: Store) -> Iterator[Ui]:
-    """Started while its port is taken; ended by Ctrl-C."""
+    """UI started while its port is in use, and stopped by SIGINT."""
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -114,7 +114,7 @@ def test_the_page_lists_the_strategies_and_draws_their_charts(ui: Ui) -> None:
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_OPTIONS))
         page = browser.new_page(viewport={"width": 1600, "height": 1600})
         page.goto(ui.link)
         for strategy in STRATEGIES:
@@ -129,11 +129,11 @@ def test_the_page_lists_the_strategies_and_draws_their_charts(ui: Ui) -> None:
         cards = page.get_by_test_id("experiment-view-compare-runs-card")
         expect(cards).to_have_count(len(BARS + LINES))
         for name in BARS + LINES:
-            drawn = cards.filter(has=page.get_by_text(name, exact=True)).locator(".js-plotly-plot")
+            chart = cards.filter(has=page.get_by_text(name, exact=True)).locator(".js-plotly-plot")
             if name in BARS:
-                expect(drawn.locator(".bars .point path")).to_have_count(len(STRATEGIES), timeout=60_000)
+                expect(chart.locator(".bars .point path")).to_have_count(len(STRATEGIES), timeout=60_000)
             else:  # a mean line for each strategy; the range of its seeds has faint borders
-                lines = drawn.locator('path.js-line[style*="stroke-opacity: 1;"]')
+                lines = chart.locator('path.js-line[style*="stroke-opacity: 1;"]')
                 expect(lines).to_have_count(len(STRATEGIES), timeout=60_000)
         accuracy = cards.filter(has=page.get_by_text("test/accuracy", exact=True))
         expect(accuracy.locator(".bars .point text")).to_have_text(["0.51", "0.61", "0.71"])  # means over the seeds
@@ -141,7 +141,7 @@ def test_the_page_lists_the_strategies_and_draws_their_charts(ui: Ui) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_elsewhere_is_linked_not_started(ui: Ui, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_remote_server_is_linked_not_started(ui: Ui, capsys: pytest.CaptureFixture[str]) -> None:
     browse(ui.link.partition("/#/")[0], "reglab")
     assert capsys.readouterr().out.strip() == ui.link
 

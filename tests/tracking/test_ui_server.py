@@ -1,4 +1,4 @@
-"""The server takes a free port, and reports why it died."""
+"""The server of the UI: free ports, and errors at its start."""
 
 import signal
 import socket
@@ -10,17 +10,17 @@ from reglab.tracking.location import StoreLocation
 from reglab.tracking.ui import HOST, ServerEnded, free_port, serve
 
 
-def test_a_busy_port_gives_the_next_one() -> None:
+def test_a_port_in_use_gives_another() -> None:
     with socket.socket() as first, socket.socket() as second:
         first.bind((HOST, 0))
         first.listen()
         port = first.getsockname()[1]
         assert free_port(port) != port
-        taken = free_port(port)
-        second.bind((HOST, taken))
+        other_port = free_port(port)
+        second.bind((HOST, other_port))
         second.listen()
-        assert free_port(port) not in (port, taken)
-    assert free_port(port) == port  # closed: free at once
+        assert free_port(port) not in (port, other_port)
+    assert free_port(port) == port  # free again after closing
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Values within the limits of every store, and metrics and tags sent in batches."""
+"""Values cut to the limits of stores; metrics and tags sent in batches."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from reglab.tracking import values
 from reglab.tracking.values import NAME, PARAM, TAG, Buffer, artifact_of_cut_tag, as_text, cut_name, within_limits
 
 
-def test_values_become_texts_that_every_database_keeps() -> None:
+def test_values_are_converted_to_valid_text() -> None:
     assert as_text({"a": 1, "b": None, "c": "x\0y", "d": "\ud800"}) == {"a": "1", "c": "x\ufffdy", "d": "\\ud800"}
 
 
 @pytest.mark.parametrize(("params", "limit", "folder"), [(False, TAG, "tags"), (True, PARAM, "params")])
-def test_a_long_value_is_cut_and_its_whole_is_a_file(params: bool, limit: int, folder: str) -> None:
+def test_a_long_value_is_cut_and_stored_in_full_as_a_file(params: bool, limit: int, folder: str) -> None:
     whole = "x" * (limit + 1)
     short, files = within_limits({"long key/é": whole, "short": "y" * limit}, params=params)
     assert short["short"] == "y" * limit
     assert len(short["long key/é"]) == limit
     assert files == {f"{folder}/long-key.txt": whole}
-    found = artifact_of_cut_tag("long key/é", short["long key/é"])
-    assert found == (None if params else ("tags/long-key.txt", limit + 1))
+    artifact = artifact_of_cut_tag("long key/é", short["long key/é"])
+    assert artifact == (None if params else ("tags/long-key.txt", limit + 1))
     assert artifact_of_cut_tag("other", short["long key/é"]) is None
     assert artifact_of_cut_tag("short", short["short"]) is None
 
@@ -37,14 +37,14 @@ def test_a_long_name_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [('{"a": 1}', {"a": 1}), (None, {}), ("[1]", {}), ("{", {}), ("[" * 100_000, {})]
+    ("text", "expected"), [('{"a": 1}', {"a": 1}), (None, {}), ("[1]", {}), ("{", {}), ("[" * 100_000, {})]
 )
-def test_damaged_json_is_empty(text: str | None, found: dict[str, Any]) -> None:
-    assert values.json_object(text) == found
+def test_damaged_json_is_empty(text: str | None, expected: dict[str, Any]) -> None:
+    assert values.json_object(text) == expected
 
 
 class FakeClient:
-    """Record the batches; the first call fails with a code."""
+    """Client that records batches; its first call fails with the given error code."""
 
     def __init__(self, code: str = "") -> None:
         self.batches: list[tuple[int, int]] = []
@@ -65,37 +65,37 @@ def _number(name: str) -> int:
 
 def buffer(client: FakeClient, monkeypatch: pytest.MonkeyPatch, files: dict[str, str] | None = None) -> Buffer:
     monkeypatch.setattr(values, "without_retries", lambda client: client)
-    kept: dict[str, str] = {} if files is None else files
-    return Buffer(client, "run", lambda text, path: kept.update({path: text}))  # type: ignore[arg-type]
+    stored_files: dict[str, str] = {} if files is None else files
+    return Buffer(client, "run", lambda text, path: stored_files.update({path: text}))  # type: ignore[arg-type]
 
 
 def test_a_buffer_sends_within_mlflows_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     client, files = FakeClient(), {}
-    sent = buffer(client, monkeypatch, files)
+    filled_buffer = buffer(client, monkeypatch, files)
     for step in range(1000):
-        sent.add_metrics({"loss": 1.0, "broken": float("nan")}, step)
-    sent.add_tags({**{f"tag{i}": i for i in range(150)}, "none": None, "long": "x" * (TAG + 1)})
+        filled_buffer.add_metrics({"loss": 1.0, "broken": float("nan")}, step)
+    filled_buffer.add_tags({**{f"tag{i}": i for i in range(150)}, "none": None, "long": "x" * (TAG + 1)})
     assert client.batches == []
-    sent.send()
+    filled_buffer.send()
     assert client.batches == [(900, 100), (100, 51)]
     assert list(files) == ["tags/long.txt"]
 
 
-def test_a_buffer_keeps_what_a_store_that_is_away_did_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buffer_keeps_values_while_the_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "FLUSH_S", 0.0)
     client = FakeClient("TEMPORARILY_UNAVAILABLE")
-    sent = buffer(client, monkeypatch)
-    sent.add_metrics({"loss": 1.0}, 0)
+    filled_buffer = buffer(client, monkeypatch)
+    filled_buffer.add_metrics({"loss": 1.0}, 0)
     assert client.batches == []
-    sent.send()
+    filled_buffer.send()
     assert client.batches == [(1, 0)]
 
 
 def test_a_buffer_raises_errors_that_are_not_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "FLUSH_S", 0.0)
-    sent = buffer(FakeClient("INVALID_PARAMETER_VALUE"), monkeypatch)
+    filled_buffer = buffer(FakeClient("INVALID_PARAMETER_VALUE"), monkeypatch)
     with pytest.raises(MlflowException):
-        sent.add_metrics({"loss": 1.0}, 0)
+        filled_buffer.add_metrics({"loss": 1.0}, 0)
 
 
 @pytest.mark.parametrize(("request_s", "wait_s"), [(0.01, 2.0), (0.1, 5.0), (10.0, 30.0)])
@@ -112,10 +112,10 @@ def test_a_buffer_waits_longer_after_slow_requests(
             super().log_batch(run_id, metrics, tags)
 
     client = SlowClient()
-    sent = buffer(client, monkeypatch)
-    sent.add_metrics({"loss": 1.0}, 0)
-    sent.send()
+    filled_buffer = buffer(client, monkeypatch)
+    filled_buffer.add_metrics({"loss": 1.0}, 0)
+    filled_buffer.send()
     for elapsed, batches in ((0.99 * wait_s, 1), (0.02 * wait_s, 2)):
         now += elapsed
-        sent.add_metrics({"loss": 1.0}, 1)
+        filled_buffer.add_metrics({"loss": 1.0}, 1)
         assert len(client.batches) == batches

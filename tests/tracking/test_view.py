@@ -1,4 +1,4 @@
-"""The saved view has what MLflow's page needs, and follows the runs."""
+"""The saved view has the format of MLflow's page, and is updated when runs change."""
 
 import json
 from collections.abc import Callable
@@ -14,11 +14,11 @@ Add = Callable[..., str]
 
 @pytest.fixture
 def add(store: Store) -> Add:
-    """Adds a run: ``add("l1", {"test/accuracy": 0.9}, data="digits")``."""
+    """Return a function that adds a run: ``add("l1", {"test/accuracy": 0.9}, data="digits")``."""
 
     def make(strategy: str, metrics: dict[str, float] | None = None, **tags: str) -> str:
-        every = {"strategy": strategy, "data": "digits", "model": "mlp", "seed": "0", "phase": "sweep"} | tags
-        run = store.client.create_run(store.experiment_id, tags={k: v for k, v in every.items() if v}).info
+        all_tags = {"strategy": strategy, "data": "digits", "model": "mlp", "seed": "0", "phase": "sweep"} | tags
+        run = store.client.create_run(store.experiment_id, tags={k: v for k, v in all_tags.items() if v}).info
         logged = [Metric(name, value, 0, 0) for name, value in (metrics or {"test/accuracy": 0.9}).items()]
         store.client.log_batch(run.run_id, logged)
         return run.run_id
@@ -38,16 +38,16 @@ def cards(state: dict, section: str) -> list[tuple[str, str]]:
     return [(c["metricKey"], c["type"]) for c in state["compareRunCharts"] if c["metricSectionId"] == section]
 
 
-def test_a_view_survives_its_encoding(store: Store) -> None:
+def test_a_view_is_decoded_as_encoded(store: Store) -> None:
     state = view.state(store.client, store.experiment_id) | {"name": "é ∞"}
     value = view.encode(state, 1, 2)
     assert view.decode(value) == state
     envelope = json.loads(value)
-    assert (envelope["createdAt"], envelope["updatedAt"]) == (1, 2)  # the page refuses anything but numbers
+    assert (envelope["createdAt"], envelope["updatedAt"]) == (1, 2)  # the page requires numbers
     assert envelope["state"].startswith("deflate;eN")  # base64 of a zlib header
 
 
-def test_ensure_writes_once_and_again_when_the_runs_change(store: Store, add: Add) -> None:
+def test_save_writes_again_only_when_the_runs_change(store: Store, add: Add) -> None:
     add("none")
     assert view.save(store.client, store.experiment_id) == "reglab"
     first = saved(store)
@@ -59,10 +59,10 @@ def test_ensure_writes_once_and_again_when_the_runs_change(store: Store, add: Ad
     view.save(store.client, store.experiment_id)
     assert json.loads(saved(store))["createdAt"] == json.loads(first)["createdAt"]
     assert grouped_by(view.decode(first)) == ["strategy"]
-    assert grouped_by(view.decode(saved(store))) == ["strategy", "data"]  # no mean over different data
+    assert grouped_by(view.decode(saved(store))) == ["strategy", "data"]  # no mean over data sets
 
 
-def test_runs_that_may_not_be_averaged_are_grouped_by_their_cell(store: Store, add: Add) -> None:
+def test_runs_that_may_not_be_averaged_are_grouped_by_the_tag_cell(store: Store, add: Add) -> None:
     for strategy in ("none", "dropout+l1"):
         add(strategy, cell=f"{strategy} on digits mlp")
     assert grouped_by(view.state(store.client, store.experiment_id)) == ["strategy"]
@@ -72,9 +72,9 @@ def test_runs_that_may_not_be_averaged_are_grouped_by_their_cell(store: Store, a
     assert "tag.cell.none on digits mlp, label_noise 0.4" in state["groupsExpanded"]
 
 
-def test_ensure_replaces_what_is_no_view(store: Store) -> None:
+def test_save_replaces_invalid_views(store: Store) -> None:
     broken = '{"name": "x", "createdAt": 1, "state": "deflate;%s"}'
-    for rubbish in (
+    for invalid in (
         "",
         "{}",
         '{"state": 1, "createdAt": "x"}',
@@ -83,7 +83,7 @@ def test_ensure_replaces_what_is_no_view(store: Store) -> None:
         broken % "QUJD",
         broken % "eNqrVg==",
     ):
-        store.client.set_experiment_tag(store.experiment_id, "mlflow.sharedViewState.reglab", rubbish)
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.sharedViewState.reglab", invalid)
         view.save(store.client, store.experiment_id)
         assert view.decode(saved(store))["runsHiddenMode"] == "SHOW_ALL"
 
@@ -123,7 +123,7 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
 
 
 @pytest.mark.slow
-def test_of_more_runs_than_a_page_the_newest_not_the_best_are_shown(store: Store, add: Add) -> None:
+def test_the_newest_runs_are_shown_if_there_are_more_than_a_page(store: Store, add: Add) -> None:
     add("none", {"test/accuracy": 1.0})
     for seed in range(view.PAGE):
         add("none", {"test/accuracy": 0.5}, seed=str(seed + 1))
@@ -146,7 +146,7 @@ def test_groups_are_folded(store: Store, add: Add) -> None:
     }
 
 
-def test_strengths_that_one_mean_mixes_are_known(store: Store, add: Add) -> None:
+def test_strengths_that_differ_within_a_group_are_listed(store: Store, add: Add) -> None:
     for strategy, strength in (("none", ""), ("l1", "0.1"), ("dropout+l1", "0.2"), ("l1", "0.1")):
         run = add(strategy)
         if strength:
