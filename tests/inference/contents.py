@@ -1,4 +1,4 @@
-"""What files of an exported model hold, archives within them included: pickles, and traces of the machine."""
+"""Search the files of an exported model and its archives for pickles and for paths and names of this machine."""
 
 import io
 import pickletools
@@ -16,7 +16,7 @@ _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST"}
 
 
 def members(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, and all members of archives, by name."""
+    """Return the contents of all files in a folder and of all members of archives, by name."""
     return {
         name: content
         for path in folder.rglob("*")
@@ -33,26 +33,26 @@ def _within(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
                 yield from _within(f"{name}:{member}", archive.read(member))
 
 
-def pickles(found: dict[str, bytes]) -> list[str]:
-    """Names of those that are pickles, of any protocol, by their instructions."""
-    return [name for name, content in found.items() if name.endswith(".pkl") or _is_pickle(content)]
+def pickles(contents: dict[str, bytes]) -> list[str]:
+    """Return the names of pickles of any protocol, recognized by their instructions."""
+    return [name for name, content in contents.items() if name.endswith(".pkl") or _is_pickle(content)]
 
 
 def _is_pickle(content: bytes) -> bool:
     try:
         instructions = {instruction.name for instruction, _, _ in pickletools.genops(content)}
-    except Exception:  # whatever else it is
+    except Exception:  # not a pickle
         return False
     return "PROTO" in instructions or bool(instructions & _CALLS)
 
 
-def traces(found: dict[str, bytes], *more: str) -> list[str]:
-    """Where a folder of this machine, its name (in texts) or one of the words in `more` stands."""
+def traces(contents: dict[str, bytes], *words: str) -> list[str]:
+    """Return matches of folders of this machine, and in text files also of its host name and the given words."""
     folders = {Path.cwd(), PROJECT, Path.home(), Path(sysconfig.get_path("purelib")), Path(tempfile.gettempdir())}
     folders |= {folder.resolve() for folder in folders}
     anywhere = _any_of(re.escape(f"{folder}/") for folder in folders)
-    in_texts = _any_of(rf"\b{re.escape(word)}\b" for word in (socket.gethostname(), "site-packages", *more))
-    hits = {name: anywhere.search(content) or _text(content, in_texts) for name, content in found.items()}
+    in_texts = _any_of(rf"\b{re.escape(word)}\b" for word in (socket.gethostname(), "site-packages", *words))
+    hits = {name: anywhere.search(content) or _search_text(content, in_texts) for name, content in contents.items()}
     return [f"{name}: {hit[0].decode()}" for name, hit in hits.items() if hit]
 
 
@@ -60,8 +60,8 @@ def _any_of(patterns: Iterable[str]) -> re.Pattern[bytes]:
     return re.compile("|".join(patterns).encode())
 
 
-def _text(content: bytes, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
-    """In raw numbers a short name stands by chance."""
+def _search_text(content: bytes, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    """Search text files only, since short names occur in binary data by chance."""
     try:
         content.decode()
     except UnicodeDecodeError:

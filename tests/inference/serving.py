@@ -1,4 +1,4 @@
-"""Models of MLflow as somebody uses them who has no reglab: the environment, and a real `mlflow models serve`."""
+"""Use MLflow models in an environment without reglab, and through `mlflow models serve`."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from typing import Any
 from tests.tracking.servers import end, free_port
 
 
-def stranger(folder: Path) -> dict[str, str]:
-    """The environment of somebody who has no reglab, reads no pickle, and for all that MLflow knows has a GPU."""
+def environment_without_reglab(folder: Path) -> dict[str, str]:
+    """Return an environment without reglab and pickles, whose MLflow settings ask for a GPU."""
     (folder / "reglab").mkdir()
     (folder / "reglab" / "__init__.py").write_text("raise ImportError('not here')\n")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -25,47 +25,49 @@ def stranger(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(folder), "PATH": path, **settings}
 
 
-def printed(output: str) -> str:
-    """The program that the output of an export shows."""
-    found = re.search(r"^in Python:\n(.+)^over HTTP:\n", output, re.DOTALL | re.MULTILINE)
-    assert found is not None, output
-    return found[1]
+def printed_program(output: str) -> str:
+    """Return the Python program in the output of an export."""
+    program = re.search(r"^in Python:\n(.+)^over HTTP:\n", output, re.DOTALL | re.MULTILINE)
+    assert program is not None, output
+    return program[1]
 
 
 def output_of(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> str:
-    """What a Python program prints that works in a folder."""
+    """Run a Python program in a folder and return its output."""
     command = [sys.executable, "-c", program, *arguments]
-    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    completed = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 @contextmanager
-def served(uri: str, folder: Path, environment: dict[str, str]) -> Iterator[Callable[[object], Any]]:
-    """What posts a body to the server of a model and returns its answer; the server may still be on its way up.
+def model_server(uri: str, folder: Path, environment: dict[str, str]) -> Iterator[Callable[[object], Any]]:
+    """Serve a model, and yield a function that posts a body and returns the response, after the server has started.
 
     Args:
-        uri: of the model.
-        folder: the server works there and logs to ``log``.
-        environment: of the server.
+        uri: URI of the model.
+        folder: working directory of the server, which logs to the file ``log``.
+        environment: environment variables of the server.
     """
     port, log = free_port(), folder / "log"
     command = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--port", str(port)]
-    with log.open("wb") as out:
-        server = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=folder, stdout=out, stderr=out)
+    with log.open("wb") as log_file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment, cwd=folder, stdout=log_file, stderr=log_file
+        )
     try:
-        yield lambda body: _posted(port, body, server, log)
+        yield lambda body: _post(port, body, server, log)
     finally:
         end(server)
 
 
-def _posted(port: int, body: object, server: "subprocess.Popen[bytes]", log: Path) -> Any:
+def _post(port: int, body: object, server: "subprocess.Popen[bytes]", log: Path) -> Any:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), headers)
     for _ in range(300):
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.load(response)
         except urllib.error.HTTPError:
             raise
         except (ConnectionError, urllib.error.URLError):

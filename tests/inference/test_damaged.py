@@ -1,4 +1,4 @@
-"""Damaged files of a tracked run: one line that names the run and the file, and nothing is trained or written."""
+"""Damaged files of a tracked run: error messages that name the run and the file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Metadata of exported models; those of a run's own data are tested in test_export."""
+"""Descriptions of data sets in the metadata of exported models."""
 
 import importlib
 import pkgutil
@@ -9,8 +9,10 @@ from reglab.data.text import Text
 
 
 def test_metadata_describe_data_without_class_names() -> None:
-    """The first paragraph on a class of data goes into the metadata of models."""
-    modules = [importlib.import_module(one.name) for one in pkgutil.iter_modules(reglab.data.__path__, "reglab.data.")]
+    """The first paragraph of the docstring is part of the metadata."""
+    modules = [
+        importlib.import_module(info.name) for info in pkgutil.iter_modules(reglab.data.__path__, "reglab.data.")
+    ]
     kinds = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
     described = [kind for kind in kinds - {TensorData} if issubclass(kind, TensorData) and not issubclass(kind, Text)]
     assert len(described) > 10
