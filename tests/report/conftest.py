@@ -1,4 +1,4 @@
-"""A browser for pages."""
+"""Browser fixture for tests of pages."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Checks of a page in a browser."""
+"""Layout checks of a page in a browser."""
 
 from typing import Any
 
 
 def cut_texts(page: Any) -> list[str]:
-    """Texts of charts that reach out of their frame."""
-    found: list[str] = page.evaluate(
+    """Return texts of charts that extend beyond their frame."""
+    texts: list[str] = page.evaluate(
         """() => [...document.querySelectorAll('svg')].flatMap(svg => {
             const frame = svg.getBoundingClientRect();
             return [...svg.querySelectorAll('text')].filter(text => {
@@ -15,10 +15,10 @@ def cut_texts(page: Any) -> list[str]:
             }).map(text => text.textContent);
         })"""
     )
-    return found
+    return texts
 
 
 def wide_cards(page: Any) -> int:
-    """How many cards are wider than the page allows, so that they must be scrolled sideways."""
+    """Return the number of cards that are wider than the page and scroll horizontally."""
     cards = "[...document.querySelectorAll('.card')].filter(c => c.scrollWidth > c.clientWidth + 1).length"
     return int(page.evaluate(cards))

@@ -1,4 +1,4 @@
-"""Runs written by hand: logged to a real store by MLflow's client, or plain records without a store."""
+"""Test runs: records without a store, or runs logged to a store by MLflow's client."""
 
 import itertools
 import time
@@ -23,7 +23,7 @@ HASHES = ("split_hash", "init_hash", "order_hash")
 
 @dataclass(frozen=True)
 class Rec:
-    """A record that never saw a store."""
+    """Record of a run, without a store."""
 
     run_id: str
     status: str = "FINISHED"
@@ -34,11 +34,11 @@ class Rec:
     ended: float | None = None
 
 
-def tags(strategy: str, seed: int, data: str = "digits", **more: str) -> dict[str, str]:
-    """The tags of a whole run: proofs that depend on the seed alone, 1,000 rows of which 200 are tested."""
+def tags(strategy: str, seed: int, data: str = "digits", **extra_tags: str) -> dict[str, str]:
+    """Return the tags of a complete run: hashes that depend on the seed alone, and 200 test rows of 1,000."""
     proofs = {name: f"{name[0]}{seed}" for name in HASHES}
     sizes = {"rows": "1000", "test_rows": "200", "split_seed": str(seed)}
-    return {"strategy": strategy, "data": data, "seed": str(seed), **proofs, **sizes, **more}
+    return {"strategy": strategy, "data": data, "seed": str(seed), **proofs, **sizes, **extra_tags}
 
 
 def rec(
@@ -50,24 +50,24 @@ def rec(
     started: float = 0.0,
     strengths: Mapping[str, float] | None = None,
     run_id: str | None = None,
-    **more: str,
+    **extra_tags: str,
 ) -> Rec:
-    """A record with the tags of a whole run."""
+    """Return a record with the tags of a complete run."""
     tracked_params = {f"regularizer.{name}": str(value) for name, value in (strengths or {}).items()}
     return Rec(
         run_id or f"run{next(_count)}",
         status,
-        tags(strategy, seed, **more),
+        tags(strategy, seed, **extra_tags),
         tracked_params,
         dict(metrics or {}),
         started,
     )
 
 
-def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[Rec]:
-    """One run a value, seeds from 0."""
+def accuracies(by_strategy: Mapping[str, Sequence[float]], **extra_tags: str) -> list[Rec]:
+    """Return one run per value, with seeds from 0."""
     return [
-        rec(strategy, seed, {"test/accuracy": value}, **more)
+        rec(strategy, seed, {"test/accuracy": value}, **extra_tags)
         for strategy, values in by_strategy.items()
         for seed, value in enumerate(values)
     ]
@@ -92,12 +92,12 @@ def log(
     status: str = "FINISHED",
     started: int | None = None,
 ) -> str:
-    """Write one run as any MLflow user could; histories are by epoch from 1. Returns its id."""
-    now = started or int(time.time() * 1000)
-    run = store.client.create_run(store.experiment_id, start_time=now, tags=dict(run_tags))
-    logged = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
+    """Log one run by MLflow's client, with histories by epoch from 1, and return its id."""
+    start_ms = started or int(time.time() * 1000)
+    run = store.client.create_run(store.experiment_id, start_time=start_ms, tags=dict(run_tags))
+    logged = [Metric(name, value, start_ms, 0) for name, value in (metrics or {}).items()]
     for name, values in (histories or {}).items():
-        logged += [Metric(name, value, now + epoch, epoch) for epoch, value in enumerate(values, start=1)]
+        logged += [Metric(name, value, start_ms + epoch, epoch) for epoch, value in enumerate(values, start=1)]
     tracked_params = [Param(name, str(value)) for name, value in (params or {}).items()]
     store.client.log_batch(run.info.run_id, metrics=logged, params=tracked_params, tags=[RunTag("by", "hand")])
     if status != "RUNNING":

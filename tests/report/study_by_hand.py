@@ -1,4 +1,4 @@
-"""Studies written by hand: their definition, and records of their runs without a store."""
+"""Test studies: their definitions, and records of their runs without a store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ ABOUT = "digits mlp"
 
 @dataclass
 class Lab:
-    """A study under way; `seeds` are those of the tuning, `task_name` and `data` those of the runs to come."""
+    """Study to which runs are added: `seeds` of the tuning, `task_name` and `data` of the next runs."""
 
     space: Mapping[str, Sequence[Mapping[str, Any]]]
     seeds: Sequence[int] = (1000,)
@@ -44,7 +44,7 @@ class Lab:
         chosen: bool = False,
         metric: str = "accuracy",
     ) -> None:
-        """Runs of a trial, a score a seed: text is what became of the run (`diverged`, FAILED), None: it never was."""
+        """Add the runs of a trial, one per score: a text is an outcome (`diverged`, FAILED), None adds no run."""
         if chosen:
             self.took[strategy] = seconds
         for seed, score in zip(self.seeds, scores, strict=True):
@@ -70,7 +70,7 @@ class Lab:
         *,
         seconds: float | None = None,
     ) -> None:
-        """Runs on fresh seeds from 0, which take as long as the chosen trial did."""
+        """Add runs on new seeds from 0, with the duration of the chosen trial by default."""
         took = self.took.get(strategy, 1.0) if seconds is None else seconds
         for seed, (val, judged) in enumerate(zip(validation, test, strict=True)):
             job = self._job("confirm", strategy, seed, trial=0, values={}, rung=0, pruned=False, chosen=True)
@@ -79,7 +79,7 @@ class Lab:
 
     @property
     def study(self) -> StudyRecord:
-        """Return the study as its parent run records it."""
+        """Return the study as recorded by its parent run."""
         logged = {
             "space": {name: {one["key"]: one for one in space} for name, space in self.space.items()},
             "select_by": ["best/val/accuracy", "val/accuracy"],
@@ -115,7 +115,7 @@ class Lab:
 
 
 def small() -> Lab:
-    """`none`, `dropout` and `l2`, three trials each, confirmed on two seeds."""
+    """Return a study of `none`, `dropout` and `l2`, with three trials each and two seeds of the comparison."""
     lab = Lab({"none": [LR], "dropout": [LR, P], "l2": [LR, L2]})
     rates = (1e-3, 2e-4, 9.9e-3)
     for i, (rate, score) in enumerate(zip(rates, (0.70, 0.65, 0.60), strict=True)):

@@ -1,4 +1,4 @@
-"""Arms of a task: how runs are grouped, which arm represents a strategy, and what tags show of splits and pairs."""
+"""Arms of a task: grouping of runs, selection of an arm for each strategy, and evidence on splits and pairs."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ from tests.report.runs_by_hand import Rec, rec
 QUESTION = Question("test/accuracy", "max", "none", ("best/val/accuracy", "val/accuracy"), "max")
 
 
-def dropout(p: float, seed: int, val: float | None = None, **more: Any) -> Rec:
+def dropout(p: float, seed: int, val: float | None = None, **extra_tags: Any) -> Rec:
     metrics = {} if val is None else {"val/accuracy": val}
-    return rec("dropout", seed, metrics, strengths={"dropout.p": p}, **more)
+    return rec("dropout", seed, metrics, strengths={"dropout.p": p}, **extra_tags)
 
 
 def labels(table: ArmTable) -> list[str]:
@@ -35,7 +35,7 @@ def labels(table: ArmTable) -> list[str]:
 def test_a_strength_is_in_the_label_only_where_it_varies() -> None:
     assert labels(group_runs([rec("none", 0), dropout(0.3, 0), dropout(0.3, 1)])) == ["dropout", "none"]
     table = group_runs([rec("none", 0), dropout(0.3, 0), dropout(0.05, 0)])
-    assert labels(table) == ["dropout(p=0.05)", "dropout(p=0.3)", "none"]  # in the order of numbers
+    assert labels(table) == ["dropout(p=0.05)", "dropout(p=0.3)", "none"]  # in numeric order
     assert table.varying == {"dropout": ["dropout.p"], "none": []}
     assert table.label(dropout(0.3, 7)) == "dropout(p=0.3)"
 
@@ -67,7 +67,7 @@ def test_replicates_are_sorted_by_number_and_may_have_a_split() -> None:
     without = rec("l2", 4)
     del without.tags["split_seed"]
     assert group_runs([rec("l2", 1), without]).replicates == [("1",), ("4",)]
-    assert [format_replicate(one) for one in (("3",), ("3", "3"), ("3", "1"))] == [
+    assert [format_replicate(key) for key in (("3",), ("3", "3"), ("3", "1"))] == [
         "seed 3",
         "seed 3",
         "seed 3, split 1",
@@ -101,7 +101,7 @@ def test_an_arm_with_fewer_seeds_cannot_be_selected() -> None:
     runs = [dropout(0.1, 0, 0.5), dropout(0.1, 1, 0.5), dropout(0.3, 0, 0.9)]
     selection = select_arms(group_runs(runs), QUESTION)
     assert selection.chosen == {"dropout": "dropout(p=0.1)"}
-    assert selection.metric is None  # nothing to select among
+    assert selection.metric is None  # no other arm
 
 
 def test_without_a_selection_metric_all_arms_represent_the_strategy() -> None:
@@ -112,17 +112,17 @@ def test_without_a_selection_metric_all_arms_represent_the_strategy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "overlap", "words", "has_caveat"),
+    ("extra_tags", "overlap", "words", "has_caveat"),
     [
-        ({}, 0.25, "Nadeau and Bengio", False),  # 200 tested of 1,000 rows
+        ({}, 0.25, "Nadeau and Bengio", False),  # 200 test rows of 1,000
         ({"split_hash": "same"}, 0.0, "same for every seed", False),
         ({"test_rows": "0"}, 0.0, "No two seeds share rows", False),
         ({"rows": "many"}, 0.0, "no tags rows and test_rows", True),
         ({"test_rows": "1000"}, 0.0, "no tags rows and test_rows", True),  # no other rows
     ],
 )
-def test_how_splits_vary(more: dict[str, str], overlap: float, words: str, has_caveat: bool) -> None:
-    design = split_design(group_runs([Rec(f"r{s}", tags={**rec("l2", s).tags, **more}) for s in range(3)]))
+def test_how_splits_vary(extra_tags: dict[str, str], overlap: float, words: str, has_caveat: bool) -> None:
+    design = split_design(group_runs([Rec(f"r{s}", tags={**rec("l2", s).tags, **extra_tags}) for s in range(3)]))
     assert design.overlap == overlap
     assert words in design.description
     assert (design.caveat is not None) == has_caveat
@@ -150,6 +150,6 @@ def test_missing_seeds_are_listed_up_to_six() -> None:
     runs = [rec("none", seed) for seed in range(8)]
     (few,) = missing_replicates(group_runs([*runs, *(rec("l2", seed) for seed in range(6))]))
     assert few.startswith("l2 has no result for seed 6, seed 7: ")
-    (many,) = missing_replicates(group_runs([*runs, rec("l2", 0)]))
-    assert "seed 1, seed 2, seed 3, " in many
-    assert "seed 5 and 2 more" in many
+    (message,) = missing_replicates(group_runs([*runs, rec("l2", 0)]))
+    assert "seed 1, seed 2, seed 3, " in message
+    assert "seed 5 and 2 more" in message

@@ -1,4 +1,4 @@
-"""Caveats on the comparison of one task, from runs without a store."""
+"""Caveats on the comparison within one task."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,8 +22,8 @@ def caveats(records: Sequence[Rec], selection: Selection | None = None) -> list[
     return comparison_caveats(task_leaderboard(table, selection, QUESTION, 0.0), table, selection, QUESTION)
 
 
-def with_tags(records: Sequence[Rec], strategy: str, **more: str) -> list[Rec]:
-    return [replace(r, tags={**r.tags, **more}) if r.tags["strategy"] == strategy else r for r in records]
+def with_tags(records: Sequence[Rec], strategy: str, **extra_tags: str) -> list[Rec]:
+    return [replace(r, tags={**r.tags, **extra_tags}) if r.tags["strategy"] == strategy else r for r in records]
 
 
 def test_plain_runs_have_no_caveat() -> None:
@@ -46,7 +46,7 @@ def test_a_tag_of_runs_is_a_caveat_with_its_strategy(tag: str, meaning: str) -> 
     assert "(some text)" in caveat
 
 
-def test_a_remark_on_the_data_has_no_strategy() -> None:
+def test_a_caveat_on_the_data_has_no_strategy() -> None:
     records = with_tags(accuracies({"none": NONE, "l2": UP}), "l2", data_remark="3 rows repeat")
     assert caveats(records) == ["Data: 3 rows repeat."]
 
@@ -75,9 +75,9 @@ def test_early_stopping_uses_validation_labels(patience: str, count: int) -> Non
         else r
         for r in records
     ]
-    found = caveats(stopped)
-    assert len(found) == count
-    assert all("early_stopping (trained for 7.0 epochs" in text for text in found)
+    texts = caveats(stopped)
+    assert len(texts) == count
+    assert all("early_stopping (trained for 7.0 epochs" in text for text in texts)
 
 
 def test_strengths_without_a_validation_metric() -> None:
@@ -92,12 +92,12 @@ def test_a_small_p_without_a_claim_is_explained() -> None:
     selection = select_arms(table, QUESTION)
     entries = task_leaderboard(table, selection, QUESTION, 0.0)
     unclear = [replace(e, verdict=Verdict("no clear difference"), reason="its interval contains 0") for e in entries]
-    found = comparison_caveats(unclear, table, selection, QUESTION)
-    assert any(text.startswith("l2: Holm’s p is 0.031") and "its interval contains 0" in text for text in found)
+    texts = comparison_caveats(unclear, table, selection, QUESTION)
+    assert any(text.startswith("l2: Holm’s p is 0.031") and "its interval contains 0" in text for text in texts)
 
 
 def artifacts(tested: float, last: float, **changes: Any) -> list[str]:
-    """Caveats where l2 is better by `tested` in validation with the tested weights, and by `last` at the end."""
+    """Return caveats for l2 that is better by `tested` with the tested weights and by `last` at the last epoch."""
     records = [
         rec(
             name,
@@ -117,4 +117,4 @@ def test_a_difference_that_vanishes_at_the_last_epoch() -> None:
     assert "l2 (+0.1, at the last epoch +0.04)" in caveat
     assert artifacts(0.1, 0.06) == []
     assert "at the last epoch −0.02" in artifacts(0.1, -0.02)[0]
-    assert artifacts(0.1, 0.0, verdict=Verdict("no clear difference")) == []  # nothing is claimed
+    assert artifacts(0.1, 0.0, verdict=Verdict("no clear difference")) == []  # no significant difference

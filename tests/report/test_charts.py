@@ -1,4 +1,4 @@
-"""Kinds of charts: the registry, when each applies, and what it draws."""
+"""Chart kinds: their registry, conditions and content."""
 
 import math
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, His
 
 def data(records: list[Rec]) -> TaskChartData:
     question = resolve_question(records)
-    found = analyze(records).tasks[0]
-    return TaskChartData(found, question, COLOURS, learning_curves(found, question, histories))  # type: ignore[arg-type]
+    task = analyze(records).tasks[0]
+    return TaskChartData(task, question, COLOURS, learning_curves(task, question, histories))  # type: ignore[arg-type]
 
 
 def study_data(lab: Lab) -> TaskChartData:
     return TaskChartData(lab.task(), resolve_question(lab.records), COLOURS, [])
 
 
-def measured(**more: float) -> list[Rec]:
+def measured(**extra_metrics: float) -> list[Rec]:
     records = accuracies({"none": NONE, "l1": UP})
     for record in records:
-        record.metrics.update(METRICS | more)
+        record.metrics.update(METRICS | extra_metrics)
     return records
 
 
@@ -63,9 +63,9 @@ def test_charts_of_a_study_are_its_responses_and_tuning_curves() -> None:
 
 
 def test_every_chart_describes_itself() -> None:
-    for made in (data(measured()), study_data(small())):
+    for chart_data in (data(measured()), study_data(small())):
         for kind in TASK_CHARTS:
-            for chart in kind.draw(made) if kind.applies(made) else []:
+            for chart in kind.draw(chart_data) if kind.applies(chart_data) else []:
                 assert chart.name.startswith(kind.name)
                 assert chart.title.startswith(kind.title)
                 assert chart.caption.endswith(".")
@@ -75,14 +75,14 @@ def test_every_chart_describes_itself() -> None:
     ("chart", "value"), [(SeedsChart(), NONE[0]), (GapChart(), 0.4), (CalibrationChart(), 0.1), (CostChart(), 2.0)]
 )
 def test_values_of_strip_charts(chart: StripChart, value: float) -> None:
-    made = data(measured())
-    none = next(arm for arm in made.task_findings.table.arms if arm.strategy == "none")
-    assert chart.value(none.runs["0", "0"], made) == pytest.approx(value)
+    chart_data = data(measured())
+    none = next(arm for arm in chart_data.task_findings.table.arms if arm.strategy == "none")
+    assert chart.value(none.runs["0", "0"], chart_data) == pytest.approx(value)
 
 
 def test_the_tracked_gap_is_preferred_and_infinity_is_no_value() -> None:
-    made = data(measured(**{"gap/loss": 0.1}))
-    assert GapChart().value(made.task_findings.table.records[0], made) == 0.1
+    chart_data = data(measured(**{"gap/loss": 0.1}))
+    assert GapChart().value(chart_data.task_findings.table.records[0], chart_data) == 0.1
     infinite = data(measured(**{"test/loss": math.inf}))
     assert not GapChart().applies(infinite)
 

@@ -10,8 +10,8 @@ from scipy import stats
 from reglab.report.statistics.data_sets import DataSetComparison, Pair, compare_over_data_sets, iman_davenport
 from reglab.report.statistics.paired import Difference
 
-# Table 6 of Demsar (2006): areas under the curve of C4.5 and three ways to tune it. On the voting data he ranks .975
-# and .975 as 2 and 3, by digits that he does not print.
+# Table 6 of Demsar (2006): areas under the curve of C4.5 and three ways to tune it. On the voting data the values
+# .975 and .975 have ranks 2 and 3, from digits that are not printed.
 NAMES = ["C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf"]
 DEMSAR = np.array(
     [
@@ -34,12 +34,12 @@ DEMSAR = np.array(
 
 
 def test_demsars_ranks() -> None:
-    found = compare_over_data_sets(NAMES, DEMSAR, higher=True)
-    assert dict(zip(found.strategies, found.ranks, strict=True)) == pytest.approx(
+    comparison = compare_over_data_sets(NAMES, DEMSAR, higher=True)
+    assert dict(zip(comparison.strategies, comparison.ranks, strict=True)) == pytest.approx(
         {"C4.5+m+cf": 1.964, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5": 3.143}, abs=5e-4
     )
-    assert found.strategies == ["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]
-    assert found.data_sets == 14
+    assert comparison.strategies == ["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]
+    assert comparison.data_sets == 14
 
 
 def test_demsars_f() -> None:
@@ -52,31 +52,31 @@ def test_demsars_f() -> None:
     )
 
 
-def test_friedman_is_scipys_ties_too() -> None:
+def test_friedman_equals_scipys_with_ties() -> None:
     rng = np.random.default_rng(0)
     for values in (DEMSAR, rng.normal(size=(5, 3)), np.round(rng.normal(size=(9, 6)))):
-        found = compare_over_data_sets([f"s{i}" for i in range(values.shape[1])], values, higher=True)
-        theirs = stats.friedmanchisquare(*values.T)
-        assert (found.chi2, found.chi2_p) == pytest.approx((theirs.statistic, theirs.pvalue))
+        comparison = compare_over_data_sets([f"s{i}" for i in range(values.shape[1])], values, higher=True)
+        reference = stats.friedmanchisquare(*values.T)
+        assert (comparison.chi2, comparison.chi2_p) == pytest.approx((reference.statistic, reference.pvalue))
 
 
 @pytest.mark.slow
-def test_the_f_is_that_of_an_analysis_of_variance_of_the_ranks() -> None:
+def test_f_equals_an_analysis_of_variance_of_the_ranks() -> None:
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
     values = np.round(np.random.default_rng(1).normal(size=(8, 4)) + np.array([0, 0.5, 1, 1.5]))
-    found = compare_over_data_sets(list("abcd"), values, higher=False)
+    comparison = compare_over_data_sets(list("abcd"), values, higher=False)
     ranks = stats.rankdata(values, axis=1)
     frame = pd.DataFrame([(i, j, ranks[i, j]) for i in range(8) for j in range(4)], columns=["data", "s", "rank"])
     table = anova_lm(ols("rank ~ C(data) + C(s)", frame).fit())
-    assert (found.f, found.f_p) == pytest.approx((table.loc["C(s)", "F"], table.loc["C(s)", "PR(>F)"]))
+    assert (comparison.f, comparison.f_p) == pytest.approx((table.loc["C(s)", "F"], table.loc["C(s)", "PR(>F)"]))
 
 
-def test_the_same_order_everywhere_and_no_order_at_all() -> None:
+def test_equal_rankings_and_no_differences() -> None:
     same = compare_over_data_sets(list("abc"), np.arange(15.0).reshape(5, 3), higher=True)
     assert (same.strategies, same.ranks) == (["c", "b", "a"], [1, 2, 3])
-    assert (same.chi2, same.f, same.f_p) == (pytest.approx(10), math.inf, 0)  # N (k - 1), the largest there is
+    assert (same.chi2, same.f, same.f_p) == (pytest.approx(10), math.inf, 0)  # N (k - 1), the maximum
     level = compare_over_data_sets(list("abc"), np.ones((5, 3)), higher=True)
     assert (level.ranks, level.chi2, level.chi2_p, level.f, level.f_p) == ([2, 2, 2], 0, 1, 0, 1)
     assert level.cliques == [["a", "b", "c"]]
@@ -88,33 +88,34 @@ def test_the_same_order_everywhere_and_no_order_at_all() -> None:
 
 
 @pytest.mark.slow
-def test_pairs_are_those_of_scikit_posthocs() -> None:
+def test_pairs_equal_scikit_posthocs() -> None:
     from scikit_posthocs import posthoc_wilcoxon
 
     values = np.random.default_rng(2).normal(size=(12, 5)) + np.array([0, 0.2, 0.8, 1.5, 3])
-    found = compare_over_data_sets(list("abcde"), values, higher=True)
+    comparison = compare_over_data_sets(list("abcde"), values, higher=True)
     frame = pd.DataFrame(values, columns=list("abcde")).melt()
-    theirs = posthoc_wilcoxon(frame, val_col="value", group_col="variable", p_adjust="holm")
-    assert len(found.pairs) == 10
-    for pair in found.pairs:
-        assert pair.p_holm == pytest.approx(theirs.loc[pair.first, pair.second])
+    reference = posthoc_wilcoxon(frame, val_col="value", group_col="variable", p_adjust="holm")
+    assert len(comparison.pairs) == 10
+    for pair in comparison.pairs:
+        assert pair.p_holm == pytest.approx(reference.loc[pair.first, pair.second])
         assert pair.difference.mean == pytest.approx(
             (values[:, "abcde".index(pair.first)] - values[:, "abcde".index(pair.second)]).mean()
         )
-    assert {pair.differs for pair in found.pairs} == {True, False}
+    assert {pair.differs for pair in comparison.pairs} == {True, False}
 
 
 @pytest.mark.slow
-def test_pairs_are_scipys_with_statsmodels_holm() -> None:
+def test_pairs_equal_scipys_with_holm_of_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 
     values = np.random.default_rng(3).normal(size=(20, 4)) + np.array([0, 0.5, 1, 1.5])
-    found = compare_over_data_sets(list("abcd"), values, higher=True)
+    comparison = compare_over_data_sets(list("abcd"), values, higher=True)
     plain = [
-        stats.wilcoxon(values[:, "abcd".index(p.first)], values[:, "abcd".index(p.second)]).pvalue for p in found.pairs
+        stats.wilcoxon(values[:, "abcd".index(p.first)], values[:, "abcd".index(p.second)]).pvalue
+        for p in comparison.pairs
     ]
-    assert [p.difference.p for p in found.pairs] == pytest.approx(plain)
-    assert [p.p_holm for p in found.pairs] == pytest.approx(multipletests(plain, method="holm")[1])
+    assert [p.difference.p for p in comparison.pairs] == pytest.approx(plain)
+    assert [p.p_holm for p in comparison.pairs] == pytest.approx(multipletests(plain, method="holm")[1])
 
 
 def with_pairs(strategies: str, *apart: str) -> DataSetComparison:
@@ -125,7 +126,7 @@ def with_pairs(strategies: str, *apart: str) -> DataSetComparison:
     return DataSetComparison(list(strategies), list(range(len(strategies))), 9, 0, 1, 0, 1, pairs)
 
 
-def test_groups_are_all_that_no_pair_forbids() -> None:
+def test_groups_are_the_largest_without_a_significant_pair() -> None:
     assert with_pairs("abc").cliques == [["a", "b", "c"]]
     assert with_pairs("abc", "ac").cliques == [["a", "b"], ["b", "c"]]
     assert with_pairs("abc", "ab", "ac", "bc").cliques == []
@@ -134,7 +135,7 @@ def test_groups_are_all_that_no_pair_forbids() -> None:
     assert with_pairs("abc", "ab", "bc").cliques == [["a", "c"]]
 
 
-def test_groups_are_networkx_cliques() -> None:
+def test_groups_equal_networkx_cliques() -> None:
     import networkx
 
     rng = np.random.default_rng(4)
@@ -150,38 +151,38 @@ def test_groups_are_networkx_cliques() -> None:
 
 
 @pytest.mark.slow
-def test_bars_are_those_of_the_diagram_of_scikit_posthocs() -> None:
+def test_bars_equal_the_diagram_of_scikit_posthocs() -> None:
     import matplotlib.pyplot as plt
     from scikit_posthocs import critical_difference_diagram, posthoc_wilcoxon
 
     names = list("abcde")
     values = np.random.default_rng(2).normal(size=(12, 5)) + np.array([0, 0.2, 0.8, 1.5, 3])
-    found = compare_over_data_sets(names, values, higher=True)
+    comparison = compare_over_data_sets(names, values, higher=True)
     p = posthoc_wilcoxon(
         pd.DataFrame(values, columns=names).melt(), val_col="value", group_col="variable", p_adjust="holm"
     )
     _, axes = plt.subplots()
-    drawn = critical_difference_diagram(dict(zip(found.strategies, found.ranks, strict=True)), p, ax=axes)
+    drawn = critical_difference_diagram(dict(zip(comparison.strategies, comparison.ranks, strict=True)), p, ax=axes)
     plt.close()
-    ranks = dict(zip(found.strategies, found.ranks, strict=True))
+    ranks = dict(zip(comparison.strategies, comparison.ranks, strict=True))
     bars = {tuple(sorted(map(float, line.get_xdata()))) for bar in drawn["crossbars"] for line in np.ravel(bar)}
-    ends = {(ranks[clique[0]], ranks[clique[-1]]) for clique in found.cliques}
+    ends = {(ranks[clique[0]], ranks[clique[-1]]) for clique in comparison.cliques}
     assert len(bars) == len(ends)
     for bar, end in zip(sorted(bars), sorted(ends), strict=True):
         assert (bar[0], bar[-1]) == pytest.approx(end)
 
 
-def test_scikit_posthocs_does_not_see_ties_of_float32_metrics() -> None:
-    """Accuracies are tracked as float32: the same difference of two pairs of counts is not the same number."""
+def test_scikit_posthocs_ignores_ties_of_float32_metrics() -> None:
+    """Accuracies are tracked as float32, so equal differences of counts are not equal numbers."""
     from scikit_posthocs import posthoc_wilcoxon
 
     rng = np.random.default_rng(0)
-    right = rng.integers(780, 800, (14, 1)) + rng.integers(-2, 4, (14, 3))  # correct rows of 1000
-    values = (right.astype(np.float32) / np.float32(1000)).astype(float)
-    found = compare_over_data_sets(list("abc"), values, higher=True)
-    exact = compare_over_data_sets(list("abc"), right.astype(float), higher=True)
-    p = {(pair.first, pair.second): pair.difference.p for pair in found.pairs}
+    correct = rng.integers(780, 800, (14, 1)) + rng.integers(-2, 4, (14, 3))  # correct rows of 1000
+    values = (correct.astype(np.float32) / np.float32(1000)).astype(float)
+    comparison = compare_over_data_sets(list("abc"), values, higher=True)
+    exact = compare_over_data_sets(list("abc"), correct.astype(float), higher=True)
+    p = {(pair.first, pair.second): pair.difference.p for pair in comparison.pairs}
     assert p == pytest.approx({(pair.first, pair.second): pair.difference.p for pair in exact.pairs})
     frame = pd.DataFrame(values, columns=list("abc")).melt()
-    theirs = posthoc_wilcoxon(frame, val_col="value", group_col="variable")
-    assert any(abs(theirs.loc[first, second] - own) > 0.1 for (first, second), own in p.items())
+    reference = posthoc_wilcoxon(frame, val_col="value", group_col="variable")
+    assert any(abs(reference.loc[first, second] - value) > 0.1 for (first, second), value in p.items())

@@ -1,4 +1,4 @@
-"""Charts of many tasks are drawn in several processes, with the same result."""
+"""Charts drawn in several processes equal those of one process."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def history(run_ids: list[str], metric: str) -> dict[str, History]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: there is nothing to draw beside")
-def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_draw_the_same_charts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records: list[Rec] = []
     for number in range(2):
         records += accuracies({"none": NONE, "l1": [v + number / 100 for v in UP]}, data=f"data{number}")
@@ -39,8 +39,8 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
     alone = make_report("several", question, records, histories, SOURCE, tmp_path / "alone")
     assert [file.name for file in several.files] == [file.name for file in alone.files]
     assert sum(file.suffix == ".png" for file in alone.files) == 2 * 4 + 1
-    for file, other in zip(several.files, alone.files, strict=True):
-        assert _undated(file) == _undated(other), file.name
+    for file, expected in zip(several.files, alone.files, strict=True):
+        assert _undated(file) == _undated(expected), file.name
 
 
 def _undated(file: Path) -> bytes:

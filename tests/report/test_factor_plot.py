@@ -1,4 +1,4 @@
-"""Tasks that differ in one number, and the plot of differences against it."""
+"""Factor plot: differences between strategies against the setting in which tasks differ."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from tests.report.runs_by_hand import NONE, Rec, accuracies, analyze
 COLOURS = strategy_colours(["l1", "l2", "none"], "none")
 
 
-def runs(data: str, key: str, value: object, by: float, **more: object) -> list[Rec]:
-    """l1 is better than none by `by`, l2 worse, on one task whose setting holds key and value."""
+def runs(data: str, key: str, value: object, by: float, **extra_tags: object) -> list[Rec]:
+    """Return runs of one task with a setting, where l1 is better than none by `by` and l2 is worse."""
     values = {"none": NONE, "l1": [v + by for v in NONE], "l2": [v - by for v in NONE]}
-    about = json.dumps({key: value, **more})
-    return accuracies(values, data=data, setting=f"{value}{more}", about=about)
+    about = json.dumps({key: value, **extra_tags})
+    return accuracies(values, data=data, setting=f"{value}{extra_tags}", about=about)
 
 
 def draw(findings: Findings) -> list[Chart]:
@@ -27,13 +27,13 @@ def draw(findings: Findings) -> list[Chart]:
     return FactorPlot().draw(data)
 
 
-def noises(*some: float, **more: object) -> Findings:
+def noises(*shares: float, **extra_tags: object) -> Findings:
     return analyze(
-        [rec for noise in some for rec in runs("digits", "data.label_noise", noise, 0.1 - noise / 10, **more)]
+        [rec for noise in shares for rec in runs("digits", "data.label_noise", noise, 0.1 - noise / 10, **extra_tags)]
     )
 
 
-def test_tasks_that_differ_in_one_number_are_put_in_its_order() -> None:
+def test_tasks_that_differ_in_one_number_are_ordered_by_it() -> None:
     (series,) = factor_series(noises(0.4, 0.0, 0.1, model="mlp").tasks)
     assert (series.data, series.factor, series.values) == ("digits", "label_noise", [0.0, 0.1, 0.4])
     assert [task.task.about["label_noise"] for task in series.tasks] == ["0.0", "0.1", "0.4"]
@@ -57,7 +57,7 @@ def test_tasks_that_differ_otherwise_have_no_order() -> None:
     assert factor_series(analyze(unset).tasks) == []
 
 
-def test_every_data_set_has_a_chart_of_its_own() -> None:
+def test_each_data_set_has_a_chart() -> None:
     tasks = [(data, size) for data in ("digits", "wine") for size in (100, 300, 1000)]
     both = [rec for data, size in tasks for rec in runs(data, "data.train_size", size, 0.1)]
     charts = draw(analyze(both))

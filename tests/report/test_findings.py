@@ -1,4 +1,4 @@
-"""The leaderboard, its verdicts and its headline: from plain records with known answers."""
+"""The leaderboard, its verdicts and its headline, for records with known results."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def test_leaderboard_by_hand() -> None:
     assert re.findall(r"\d\.\d+", findings.headline)[:5] == ["0.725", "0.778", "0.053", "0.033", "0.073"]
 
 
-def test_csv_has_the_columns_of_the_contract() -> None:
+def test_csv_has_the_documented_columns() -> None:
     text = leaderboard_csv(analyze(accuracies({"none": NONE, "dropout": UP})).entries)
     assert text.splitlines()[0] == (
         "strategy,n,mean,std,ci_low,ci_high,diff,diff_low,diff_high,p,p_holm,rank,seconds,verdict,reason"
@@ -82,10 +82,10 @@ def test_the_headline_names_means_of_the_same_runs_as_the_pairs() -> None:
     none = [0.50, 0.70, 0.71, 0.72, 0.70, 0.71, 0.72, 0.70, 0.71]
     dropout = [rec("dropout", s, {"test/accuracy": v + 0.02}) for s, v in enumerate(none) if s]
     findings = analyze([*accuracies({"none": none}), *dropout])
-    assert "test/accuracy against none by 0.02" in findings.headline  # and not from .686 to .729
+    assert "test/accuracy against none by 0.02" in findings.headline  # not from .686 to .729
 
 
-def test_a_baseline_whose_rivals_failed_has_nothing_to_compare() -> None:
+def test_a_baseline_without_other_finished_strategies_is_not_compared() -> None:
     failed = [rec("l1", seed, status="FAILED") for seed in range(3)]
     findings = analyze([*accuracies({"none": NONE}), *failed])
     assert "no run of l1 has a result" in findings.headline
@@ -97,7 +97,7 @@ def test_without_a_baseline_nothing_is_tested() -> None:
     assert "no run of the baseline none" in findings.headline
 
 
-def test_the_order_in_which_runs_began_moves_no_number() -> None:
+def test_results_do_not_depend_on_the_order_of_runs() -> None:
     records = accuracies({"none": NONE, "l1": UP})
     backwards = [replace(record, started=-float(place)) for place, record in enumerate(records)]
     assert leaderboard_csv(analyze(backwards).entries) == leaderboard_csv(analyze(records).entries)

@@ -1,4 +1,4 @@
-"""Report folders are checked before anything trains, without leaving files."""
+"""Report folders are checked before training, without leaving files."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from reglab.report.folder import PAGE, SOURCE, ReportSource, check_folder, check
 from reglab.schema.errors import ConfigError
 
 
-def refused(place: str) -> str:
+def error_of(place: str) -> str:
     with pytest.raises(ConfigError) as caught:
         check_folder(place, "name")
     text = str(caught.value)
@@ -16,7 +16,7 @@ def refused(place: str) -> str:
     return text
 
 
-def test_a_folder_that_is_there_or_can_be_made_passes_and_is_not_made(tmp_path: Path) -> None:
+def test_an_existing_or_possible_folder_passes_and_is_not_created(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "report.html").write_text("")
     for place in (f"{tmp_path}/old", f"{tmp_path}/new", f"{tmp_path}/a/b/c"):
@@ -24,26 +24,26 @@ def test_a_folder_that_is_there_or_can_be_made_passes_and_is_not_made(tmp_path: 
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "report.html"]
 
 
-def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+def test_an_obstacle_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "taken" / "report.html").mkdir(parents=True)
-    assert "file is not a folder" in refused(f"{tmp_path}/file")
-    assert "file is not a folder" in refused(f"{tmp_path}/file/below/it")
-    assert "link is not a folder" in refused(f"{tmp_path}/link")
-    assert "report.html is a folder" in refused(f"{tmp_path}/taken")
-    assert "has 300 bytes" in refused(f"{tmp_path}/{'a' * 300}")
-    assert "has 240 bytes" in refused(f"{tmp_path}/{'ü' * 120}")
-    assert "/proc is read-only" in refused("/proc/report")
+    assert "file is not a folder" in error_of(f"{tmp_path}/file")
+    assert "file is not a folder" in error_of(f"{tmp_path}/file/below/it")
+    assert "link is not a folder" in error_of(f"{tmp_path}/link")
+    assert "report.html is a folder" in error_of(f"{tmp_path}/taken")
+    assert "has 300 bytes" in error_of(f"{tmp_path}/{'a' * 300}")
+    assert "has 240 bytes" in error_of(f"{tmp_path}/{'ü' * 120}")
+    assert "/proc is read-only" in error_of("/proc/report")
 
 
-def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir()
     closed.chmod(0o555)
     try:
-        assert "closed is read-only" in refused(f"{closed}")
-        assert "closed is read-only" in refused(f"{closed}/report")
+        assert "closed is read-only" in error_of(f"{closed}")
+        assert "closed is read-only" in error_of(f"{closed}/report")
     finally:
         closed.chmod(0o755)
 
@@ -65,14 +65,14 @@ def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> Non
         ("a" + "ü" * 1000, "a" + "ü" * 99),
     ],
 )
-def test_a_name_becomes_a_folder_that_can_be_made(name: str, folder: str, tmp_path: Path) -> None:
-    """Of at most 200 bytes, since file systems allow 255."""
+def test_a_name_becomes_a_valid_folder(name: str, folder: str, tmp_path: Path) -> None:
+    """Names have at most 200 bytes, since file systems allow 255."""
     assert folder_of(None, name).name == slug(name) == folder
     (tmp_path / slug(name)).mkdir()
 
 
 def page(folder: Path, source: ReportSource) -> None:
-    """A page as a report of `source` begins."""
+    """Write the beginning of a page of `source`."""
     folder.mkdir(exist_ok=True)
     (folder / PAGE).write_text(f'<!doctype html><html><head><meta name="{SOURCE}" content="{source.text}">')
 
@@ -85,26 +85,26 @@ def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_wo
     for source in sources:
         make_room(folder, source)
         page(folder, source)
-        make_room(folder, source)  # its own
+        make_room(folder, source)  # of the same source
     assert capsys.readouterr().err.splitlines() == [
         f"{folder} contained the report of {sources[0]}: renamed to {folder}-11111111",
         f"{folder} contained the report of {sources[1]}: renamed to {folder}-22222222",
     ]
-    others = (None, sources[1], ReportSource("experiment", "1" * 32, "a name"))
-    for source in (sources[0], *others):
+    other_sources = (None, sources[1], ReportSource("experiment", "1" * 32, "a name"))
+    for source in (sources[0], *other_sources):
         check_source(folder, source)
     (folder / "chart.png").touch()
     (folder / "mine.txt").touch()
     check_source(folder, sources[0])
     held = rf"^report.dir={folder}: contains the report of study a name \(run 1+\)"
-    for source in others:
+    for source in other_sources:
         with pytest.raises(ConfigError, match=rf"{held}, and also mine.txt"):
             check_source(folder, source)
         check_source(None, source)
     (folder / "mine.txt").unlink()
     monkeypatch.chdir(folder)
     with pytest.raises(ConfigError, match=rf"{held}, and is the working directory"):
-        check_source(folder, others[1])
+        check_source(folder, other_sources[1])
     (folder / PAGE).write_text("<html>")
     check_source(folder, None)
     make_room(folder, sources[1])

@@ -1,4 +1,4 @@
-"""The sentence with the answer, from entries written by hand."""
+"""The headline of a report, from entries with known values."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,10 +17,10 @@ QUESTION = Question("test/accuracy", "max", "none", ("val/accuracy",), "max")
 BASE = Entry("none", "none", 6, 0.725, 0.02, rank=2.0, baseline=True, verdict=Verdict("baseline"))
 
 
-def entry(label: str, mean: float, verdict: str, **more: Any) -> Entry:
+def entry(label: str, mean: float, verdict: str, **fields: Any) -> Entry:
     tested = {"diff": mean - 0.725, "diff_interval": (mean - 0.735, mean - 0.715), "pairs": 6, "p": 0.03}
     return Entry(
-        label, label, 6, mean, 0.02, verdict=Verdict(verdict), **{**tested, "p_holm": 0.04, "rank": 1.0, **more}
+        label, label, 6, mean, 0.02, verdict=Verdict(verdict), **{**tested, "p_holm": 0.04, "rank": 1.0, **fields}
     )
 
 
@@ -69,7 +69,7 @@ def test_why_nothing_can_be_tested(entries: list[Entry], words: str) -> None:
     ("rank", "words"),
     [(1.0, "l1 ranks first (+"), (2.0, "l1 ties with the baseline"), (3.0, "l1 comes closest"), (None, "has no rank")],
 )
-def test_where_nothing_helps_the_best_other_is_placed(rank: float | None, words: str) -> None:
+def test_without_an_improvement_the_best_strategy_is_compared(rank: float | None, words: str) -> None:
     best = entry("l1", 0.73, "no clear difference", rank=rank, reason="the interval contains 0")
     headline = task_headline([best, entry("l2", 0.6, "hurts", rank=4.0), BASE], QUESTION, "digits")
     assert words in headline

@@ -46,7 +46,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.slow
-def test_tables_hold_texts_that_are_no_formulas_and_numbers_that_are_numbers(report: Report) -> None:
+def test_tables_have_no_formulas(report: Report) -> None:
     with (report.folder / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["strategy"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"none", *HOSTILE.values()}
@@ -55,7 +55,7 @@ def test_tables_hold_texts_that_are_no_formulas_and_numbers_that_are_numbers(rep
     assert not CONTROL.search((report.folder / "leaderboard.csv").read_text(encoding="utf-8"))
 
 
-def test_the_page_shows_them_and_runs_nothing(report: Report) -> None:
+def test_the_page_escapes_names(report: Report) -> None:
     page = report.page.read_text(encoding="utf-8")
     assert not CONTROL.search(page)
     assert "<script>alert" not in page
@@ -63,7 +63,7 @@ def test_the_page_shows_them_and_runs_nothing(report: Report) -> None:
     assert not re.search(r"href=[\"']?\s*javascript", page)
 
 
-def test_the_trackers_page_shows_them_as_text(report: Report) -> None:
+def test_the_page_of_mlflow_shows_names_as_text(report: Report) -> None:
     note = to_markdown(report)
     assert not CONTROL.search(note)
     assert "\\<script\\>alert(1)\\</script\\>" in note
@@ -72,7 +72,7 @@ def test_the_trackers_page_shows_them_as_text(report: Report) -> None:
 
 @pytest.mark.parametrize("width", [1, 20, 40, 60, 80, 140])
 @pytest.mark.parametrize("settings", [{}, {"TERM": "dumb"}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1", "TERM": "xterm"}])
-def test_no_terminal_is_too_narrow_for_the_names(
+def test_names_fit_narrow_terminals(
     report: Report,
     width: int,
     settings: dict[str, str],
@@ -82,14 +82,14 @@ def test_no_terminal_is_too_narrow_for_the_names(
     for name, value in {**settings, "COLUMNS": str(width)}.items():
         monkeypatch.setenv(name, value)
     print_report(report, "make ui")
-    shown = capsys.readouterr().out
-    plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
+    output = capsys.readouterr().out
+    plain = re.sub("\x1b\\[[0-9;]*m", "", output)
     assert not CONTROL.search(plain)
     together = re.sub(r"\s", "", plain)
     for name in HOSTILE.values():
         text = name.removeprefix("'") if name[1:2] in "=+-@" else name
-        assert re.sub(r"\s", "", text) in together or width >= 80  # a table breaks names between its columns
-    if width >= 20 and "FORCE_COLOR" in settings:  # in a pipe sentences are not broken
+        assert re.sub(r"\s", "", text) in together or width >= 80  # names are wrapped within columns of a table
+    if width >= 20 and "FORCE_COLOR" in settings:  # sentences are not wrapped in a pipe
         assert all(
             len(line) <= max(width, 20) for line in plain.splitlines() if "make ui" not in line and "/" not in line
         )
@@ -113,6 +113,6 @@ def test_status_shows_the_strategy_on_a_narrow_terminal(
     ]
     for table in status_tables(arms):
         streams.show_table(table)
-    shown = capsys.readouterr().out
-    assert "dropout+max_norm\n" in shown
-    assert "tune: 3 of 4 done, 1 running" in re.sub(r"\s+", " ", shown)
+    output = capsys.readouterr().out
+    assert "dropout+max_norm\n" in output
+    assert "tune: 3 of 4 done, 1 running" in re.sub(r"\s+", " ", output)

@@ -16,7 +16,7 @@ from reglab.report.findings.learning_curves import ArmCurves, Curve, LearningCur
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze
 
 
-def test_hover_areas_fill_the_axes_around_their_positions() -> None:
+def test_hover_areas_cover_the_axes_around_their_positions() -> None:
     axes = Figure(figsize=(4, 2)).add_axes((0.25, 0.25, 0.5, 0.5), xlim=(0, 10), ylim=(3, 0))
     across = svg.hover_areas(axes, [2, 4, 9], ["a", "b", "c"])
     assert [area.text for area in across] == ["a", "b", "c"]
@@ -29,7 +29,7 @@ def test_hover_areas_fill_the_axes_around_their_positions() -> None:
 
 
 @pytest.mark.parametrize(("count", "kept"), [(1, [0]), (16, list(range(16))), (17, list(range(0, 17, 2)))])
-def test_of_many_places_the_last_is_kept(count: int, kept: list[int]) -> None:
+def test_the_last_of_many_positions_is_kept(count: int, kept: list[int]) -> None:
     assert svg.spread_indices(range(count)) == kept
     assert svg.spread_indices(range(1000))[-1] == 999
     assert len(svg.spread_indices(range(1000))) <= svg.MAX_AREAS
@@ -37,11 +37,11 @@ def test_of_many_places_the_last_is_kept(count: int, kept: list[int]) -> None:
 
 def test_hover_texts_learning_curves_show_each_step() -> None:
     base = Curve(np.array([1, 2]), np.array([0.5, 0.6]), np.array([0.01, 0.02]))
-    own = Curve(np.array([1, 2]), np.array([0.55, 0.71234]), np.array([0.03, 0.04]))
+    curve = Curve(np.array([1, 2]), np.array([0.55, 0.71234]), np.array([0.03, 0.04]))
     train = Curve(np.array([2]), np.array([0.9]), np.array([0.0]))
     curves = LearningCurves(
         "accuracy",
-        [ArmCurves("l2 <2>", "l2", train, own), ArmCurves("none", "none", None, base)],
+        [ArmCurves("l2 <2>", "l2", train, curve), ArmCurves("none", "none", None, base)],
         base,
         "none",
         2,

@@ -13,7 +13,7 @@ QUESTION = Question("test/accuracy", "max", "none", ("val/accuracy",), "max")
 
 
 def board(means: Mapping[str, float], *, chosen: bool = True) -> list[Entry]:
-    """The leaderboard of a task, of labels with and without strengths."""
+    """Return the leaderboard of a task, with the given means by label."""
     return [
         Entry(label, label.split("(")[0], 5, mean, baseline=label == "none", chosen=chosen, seconds=10 * mean)
         for label, mean in means.items()
@@ -40,7 +40,7 @@ def test_ranks_are_means_over_tasks_and_differences_over_data_sets() -> None:
     assert entries["none"].verdict == "baseline"
 
 
-def test_an_entry_that_a_task_lacks_has_no_rank() -> None:
+def test_an_entry_missing_in_a_task_has_no_rank() -> None:
     boards = [board({"none": 0.6, "l2": 0.7}), board({"none": 0.6, "l2": 0.7, "l1": 0.9})]
     entries = overall_leaderboard(boards, QUESTION, ["digits", "wine"])
     assert [(entry.label, entry.rank, entry.n) for entry in entries] == [
@@ -81,12 +81,12 @@ def test_settings_of_one_data_set_are_mentioned() -> None:
     assert "(digits)" in caveat
 
 
-def test_all_strategies_are_compared_from_five_data_sets_on() -> None:
+def test_all_strategies_are_compared_if_there_are_five_data_sets() -> None:
     boards = [board({"none": 0.6, "l2": 0.7 + 0.01 * i, "l1": 0.5 - 0.01 * i}) for i in range(6)]
     data = [f"d{i}" for i in range(6)]
     few = data_set_comparison(boards[:4], data[:4], overall_leaderboard(boards[:4], QUESTION, data[:4]), QUESTION)
     assert isinstance(few, str)
-    found = data_set_comparison(boards, data, overall_leaderboard(boards, QUESTION, data), QUESTION)
-    assert isinstance(found, DataSetComparison)
-    assert (found.strategies, found.ranks, found.data_sets) == (["l2", "none", "l1"], [1.0, 2.0, 3.0], 6)
-    assert len(found.pairs) == 3
+    comparison = data_set_comparison(boards, data, overall_leaderboard(boards, QUESTION, data), QUESTION)
+    assert isinstance(comparison, DataSetComparison)
+    assert (comparison.strategies, comparison.ranks, comparison.data_sets) == (["l2", "none", "l1"], [1.0, 2.0, 3.0], 6)
+    assert len(comparison.pairs) == 3

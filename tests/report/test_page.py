@@ -1,4 +1,4 @@
-"""The page is self-contained and complete, and nothing is cut in a real browser."""
+"""The page is self-contained and complete, and no text is cut in a browser."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def history(run_ids: list[str], metric: str) -> dict[str, History]:
 
 
 def records() -> list[Rec]:
-    found = []
+    runs = []
     for i, strategy in enumerate(LONG):
         for seed in range(6):
             value = 0.8 - 0.03 * i + 0.01 * ((seed * 7 + i) % 5)
@@ -39,9 +39,9 @@ def records() -> list[Rec]:
             figures |= {"val/accuracy": value, "val/loss": 1.0, "train/accuracy": 0.9, "train/loss": 0.2}
             for p in (0.1, 0.3) if strategy.startswith("dropout") else (None,):
                 strengths = {"dropout.p": p, "dropout.input_p": p / 2} if p else None
-                found.append(rec(strategy, seed, figures, strengths=strengths, git_commit="c0ffee"))
-    found.append(rec("l1", 9, status="FAILED", diverged="true", diverged_step="3"))
-    return found
+                runs.append(rec(strategy, seed, figures, strengths=strengths, git_commit="c0ffee"))
+    runs.append(rec("l1", 9, status="FAILED", diverged="true", diverged_step="3"))
+    return runs
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.slow
-def test_the_page_needs_nothing_but_itself(report: Report) -> None:
+def test_the_page_is_self_contained(report: Report) -> None:
     page = report.page.read_text()
     assert not re.findall(r"https?://", page)
     assert "<script" not in page
     assert "<link" not in page.replace('<link rel="icon" href="data:,">', "")
     assert set(re.findall(r'(?:src|href)="([^"#][^"]*)"', page)) == {"data:,"}
-    assert "<b>names" not in page  # names are text
+    assert "<b>names" not in page  # names are escaped
 
 
 @pytest.mark.slow
@@ -73,9 +73,9 @@ def test_wrong_labels_are_reported_beside_the_gap_and_the_curves(tmp_path: Path)
     clean = records()[:12]
     noisy = [dataclasses.replace(r, tags={**r.tags, "label_noise": "0.4"}) for r in clean]
     for runs, count in ((clean, 0), (noisy, 3)):
-        made = make_report("x", resolve_question(runs), runs, histories, SOURCE, tmp_path)  # type: ignore[arg-type]
-        assert made.page.read_text().count("40 % of the training labels are wrong") == (
-            2 * count  # in the caption, and in what the chart is called for those who do not see it
+        report = make_report("x", resolve_question(runs), runs, histories, SOURCE, tmp_path)  # type: ignore[arg-type]
+        assert report.page.read_text().count("40 % of the training labels are wrong") == (
+            2 * count  # in the caption and in the alternative text
         )
 
 
@@ -100,7 +100,7 @@ def test_the_sections_of_the_page_are_in_order(report: Report) -> None:
     assert "never run: l1 seed=10." in page
     assert "s²(1/n + 0.25)" in page
     assert "Pairs share the split, " in page
-    assert page.count("<title>l1, seed 3: ") == 4  # its dot among the seeds, the gaps, the calibration and the costs
+    assert page.count("<title>l1, seed 3: ") == 4  # in the charts of seeds, gaps, calibration and costs
 
 
 def test_pictures_are_sharp(report: Report) -> None:
@@ -115,7 +115,7 @@ def test_pictures_are_sharp(report: Report) -> None:
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 420)])
-def test_in_a_browser_nothing_is_cut(report: Report, browser: Any, scheme: str, width: int) -> None:
+def test_no_text_is_cut_in_a_browser(report: Report, browser: Any, scheme: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
@@ -130,21 +130,21 @@ def test_in_a_browser_nothing_is_cut(report: Report, browser: Any, scheme: str, 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     names = page.locator("td.swatched").all_inner_texts()
     assert any("a" * 60 in name.replace("\n", "") for name in names)
-    if width > 1000:  # a telephone scrolls the table sideways
+    if width > 1000:  # on telephones the table scrolls horizontally
         assert wide_cards(page) == 0
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(246, 247, 249)") == (scheme == "light")
     page.close()
 
 
-def test_colours_are_one_a_strategy() -> None:
-    found = strategy_colours(["none", "l1", "dropout", "l1"], "none")
-    assert found["none"] == PALETTE[-1][0]
-    assert len(set(found.values())) == 3
+def test_each_strategy_has_one_colour() -> None:
+    colours = strategy_colours(["none", "l1", "dropout", "l1"], "none")
+    assert colours["none"] == PALETTE[-1][0]
+    assert len(set(colours.values())) == 3
     assert len(set(strategy_colours([f"s{i}" for i in range(10)], None).values())) == 10
 
 
-def test_names_wrap_and_lose_nothing() -> None:
+def test_wrapped_names_are_complete() -> None:
     assert wrap("dropout+max_norm") == "dropout+max_norm"
     wrapped = wrap("stochastic_depth+label_smoothing(epsilon=0.1, other=2)", 24)
     assert all(len(line) <= 24 for line in wrapped.split("\n"))
@@ -155,11 +155,11 @@ def test_names_wrap_and_lose_nothing() -> None:
 
 
 def test_curves_are_means_over_seeds() -> None:
-    found = average_histories([[(1, 1.0), (2, 2.0)], [(1, 3.0), (2, 4.0), (3, 9.0)], [(1, 5.0), (2, float("nan"))], []])
-    assert found is not None
-    assert found.steps.tolist() == [1, 2]  # at step 3 one seed of three is left
-    assert found.mean.tolist() == [3.0, 3.0]
-    assert found.std.tolist() == pytest.approx([2.0, 2**0.5])
+    curve = average_histories([[(1, 1.0), (2, 2.0)], [(1, 3.0), (2, 4.0), (3, 9.0)], [(1, 5.0), (2, float("nan"))], []])
+    assert curve is not None
+    assert curve.steps.tolist() == [1, 2]  # at step 3 one seed of three is left
+    assert curve.mean.tolist() == [3.0, 3.0]
+    assert curve.std.tolist() == pytest.approx([2.0, 2**0.5])
     assert average_histories([[], []]) is None
 
 
@@ -169,15 +169,15 @@ def test_numbers_as_they_are_written() -> None:
     assert decimal_places([Entry("a", "a", 1, 123.4)]) == 0
     assert (
         decimal_places([Entry("a", "a", 3, 0.17, 0.14, diff_interval=(-0.03, 0.01))]) == 3
-    )  # differences are the question
+    )  # differences keep more digits
     assert decimal_places([Entry("a", "a", 3, 0.17, 0.014, diff_interval=(-0.3, 0.1))]) == 3
-    told = (
+    formatted = (
         format_fixed(-0.5, 2),
         format_signed(0.5, 2),
         format_signed(-0.0001, 2),
         format_signed(0.0, 2),
         format_fixed(None, 2),
     )
-    assert told == ("−0.50", "+0.50", "−0.00", "0.00", "–")
+    assert formatted == ("−0.50", "+0.50", "−0.00", "0.00", "–")
     assert format_interval((-0.1, 0.1), 1, sign=True) == "[−0.1, +0.1]"
     assert [format_p(p) for p in (None, 1.0, 0.5, 0.0039, 0.0001)] == ["–", "1", "0.500", "0.0039", "<0.001"]

@@ -1,4 +1,4 @@
-"""Intervals, tests and corrections against values by hand, scipy and statsmodels."""
+"""Intervals, tests and corrections against values computed by hand, SciPy and statsmodels."""
 
 import itertools
 import math
@@ -52,7 +52,7 @@ def test_bootstrap_interval_of_the_mean() -> None:
     values = [0.70, 0.74, 0.71, 0.77, 0.73, 0.72]
     low, high = bootstrap_interval(values) or (0, 0)
     assert 0.70 < low < np.mean(values) < high < 0.77
-    assert bootstrap_interval(values) == (low, high)  # the same resamples every time
+    assert bootstrap_interval(values) == (low, high)  # the resamples are reproducible
     by_percentiles = np.percentile(np.random.default_rng(1).choice(values, (200_000, 6)).mean(axis=1), [2.5, 97.5])
     assert (low, high) == pytest.approx(by_percentiles, abs=0.004)
     assert bootstrap_interval([0.1, 0.2]) is None
@@ -112,7 +112,7 @@ def test_wilcoxon_is_scipys_on_random_differences() -> None:
     assert wilcoxon(rng.normal(size=51))[1] == "normal approximation"
 
 
-def test_last_bits_make_no_ties_and_no_signs() -> None:
+def test_rounding_errors_change_no_ties_and_no_signs() -> None:
     assert 0.3 - 0.2 != 0.2 - 0.1
     assert wilcoxon([0.3 - 0.2, 0.2 - 0.1, 0.1])[0] == wilcoxon([0.1, 0.1, 0.1])[0]
     assert wilcoxon([0.0, 0.0]) == (1.0, "all differences are zero")
@@ -123,18 +123,18 @@ def test_accuracies_tracked_as_float32_keep_their_ties() -> None:
     for rows in (128, 360, 1000, 10_000):
         for _ in range(50):
             base = rng.integers(int(0.78 * rows), int(0.8 * rows), 10)
-            own = base + rng.integers(-1, 5, 10)
-            exact = wilcoxon((own - base).astype(float))
-            a, b = (np.float32(right) / np.float32(rows) for right in (own, base))
+            compared = base + rng.integers(-1, 5, 10)
+            exact = wilcoxon((compared - base).astype(float))
+            a, b = (np.float32(correct) / np.float32(rows) for correct in (compared, base))
             difference = paired_difference(
                 a.astype(float) - b.astype(float), errors=float32_errors(a) + float32_errors(b)
             )
             assert (difference.p, difference.method) == (pytest.approx(exact[0], abs=1e-12), exact[1])
-            assert difference.mean == pytest.approx((own - base).mean() / rows, abs=1e-7)
+            assert difference.mean == pytest.approx((compared - base).mean() / rows, abs=1e-7)
     assert rank_values([float(np.float32(0.8)), 0.8, 0.9], highest_first=True) == [2.5, 2.5, 1]
 
 
-def test_what_differs_by_more_than_float32_can_hold_is_no_tie() -> None:
+def test_differences_above_float32_rounding_are_no_ties() -> None:
     error, step = 2.0**-24, 3 * 2.0**-24
     assert len(set(merge_ties([0.1, 0.1 + step, 0.1 + 2 * step], np.full(3, error)).tolist())) == 3
     assert merge_ties([step, -step], np.full(2, error)).tolist() == [step, -step]
@@ -143,16 +143,16 @@ def test_what_differs_by_more_than_float32_can_hold_is_no_tie() -> None:
     assert rank_values([], highest_first=True) == []
 
 
-def test_one_value_that_exploded_ties_no_others() -> None:
+def test_one_huge_value_causes_no_ties() -> None:
     assert rank_values([0.3, 0.6, 1e7], highest_first=False) == [1, 2, 3]
     assert rank_values([-0.3, 0.3, 1e30], highest_first=False) == [1, 2, 3]
-    own, base = np.array([*[0.9] * 8, 0.901, 5e6]), np.array([*[0.7] * 9, 0.7])
-    difference = paired_difference(own - base, errors=float32_errors(own) + float32_errors(base))
+    compared, base = np.array([*[0.9] * 8, 0.901, 5e6]), np.array([*[0.7] * 9, 0.7])
+    difference = paired_difference(compared - base, errors=float32_errors(compared) + float32_errors(base))
     ranked = [*[4.5] * 8, 9, 10]  # all of one sign
     assert difference.p == wilcoxon(ranked)[0] < 0.01
 
 
-def test_a_claim_needs_all_tests() -> None:
+def test_a_verdict_needs_all_tests() -> None:
     assert is_significant(0.04, (0.1, 0.2), None)
     assert is_significant(0.04, (-0.2, -0.1), 0.049)
     assert not is_significant(0.05, (0.1, 0.2), None)

@@ -1,4 +1,4 @@
-"""Pairs of runs, and the intervals that the overlap of splits requires."""
+"""Pairs of runs, and intervals corrected for overlapping splits."""
 
 import csv
 import dataclasses
@@ -55,13 +55,13 @@ def test_fixed_splits_take_the_plain_t() -> None:
 
 
 def test_one_hash_for_all_seeds_is_one_split_whatever_the_seeds() -> None:
-    # A column that names the parts, or the time: every split seed gives the same rows.
+    # With parts from a column or by time, every split seed gives the same rows.
     values = {"none": NONE, "dropout": UP}
     same = analyze(accuracies(values, split_hash="same"))
     assert same.tasks[0].splits.overlap == 0
     assert "same for every seed" in same.tasks[0].splits.description
-    found = entries_of(analyze(accuracies(values, split_seed="0", split_hash="same")))["dropout"]
-    assert entries_of(same)["dropout"].diff_interval == found.diff_interval
+    entry = entries_of(analyze(accuracies(values, split_seed="0", split_hash="same")))["dropout"]
+    assert entries_of(same)["dropout"].diff_interval == entry.diff_interval
 
 
 def test_fresh_rows_take_the_plain_t() -> None:
@@ -74,7 +74,7 @@ def test_fresh_rows_take_the_plain_t() -> None:
     assert any("No two seeds share rows" in text for text in findings.tasks[0].methods)
 
 
-def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too() -> None:
+def test_with_shared_rows_the_t_test_is_corrected_for_all_comparisons() -> None:
     none = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
     effect = [0.003, 0.006, 0.020, 0.007, 0.022, 0.021, 0.009, 0.019]
     up = [v + e for v, e in zip(none, effect, strict=True)]
@@ -82,7 +82,7 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
     assert entries_of(analyze(accuracies(values)))["l1"].verdict == "helps"
     zeros = {f"z{i}": none for i in range(4)}
     fresh = analyze([*accuracies(values | zeros, split_seed="0")])
-    assert entries_of(fresh)["l1"].verdict == "helps"  # one split for all: no split is shared again
+    assert entries_of(fresh)["l1"].verdict == "helps"  # one split for all runs: no overlap
     assert [text for text in fresh.tasks[0].caveats if "equals that of" not in text] == []
     shared = analyze(accuracies(values | zeros))
     line = entries_of(shared)["l1"]
@@ -98,7 +98,7 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
     assert line.reason in shared.headline
     assert any(line.reason in text for text in shared.tasks[0].caveats)
     assert_shown(shared, line)
-    assert all(not other.reason for name, other in entries_of(shared).items() if name != "l1")
+    assert all(not entry.reason for name, entry in entries_of(shared).items() if name != "l1")
 
 
 def assert_shown(findings: Findings, line: Entry) -> None:
@@ -108,7 +108,7 @@ def assert_shown(findings: Findings, line: Entry) -> None:
     )
     assert (row["verdict"], row["reason"]) == (line.verdict, line.reason)
     drawn = render_page(
-        "x", findings, dict.fromkeys((one.strategy for one in findings.entries), "#000000"), [], [[]], SOURCE
+        "x", findings, dict.fromkeys((entry.strategy for entry in findings.entries), "#000000"), [], [[]], SOURCE
     )
     assert re.search(rf">{line.verdict}</span><span[^>]*>{re.escape(line.reason)}<", drawn)
     report = Report("x", findings, Path("x"), [])
@@ -130,9 +130,9 @@ def test_a_p_that_its_interval_contradicts_is_reported() -> None:
     assert line.diff_interval[0] < 0 < line.diff_interval[1]
     assert line.verdict == "no clear difference"
     assert "interval of the difference includes zero" in line.reason
-    (found,) = shared.tasks[0].caveats
-    assert found.startswith("l1: Holm’s p is 0.0078")
-    assert line.reason in found
+    (caveat,) = shared.tasks[0].caveats
+    assert caveat.startswith("l1: Holm’s p is 0.0078")
+    assert line.reason in caveat
 
 
 def test_an_interval_that_its_p_contradicts_has_a_reason() -> None:
@@ -143,7 +143,9 @@ def test_an_interval_that_its_p_contradicts_has_a_reason() -> None:
     line = entries_of(findings)["l1"]
     assert line.diff_interval is not None
     assert line.diff_interval[0] > 0
-    assert line.p_holm == pytest.approx(6 * 4 / 2**8)  # 6 * the two patterns of signs at least as far out, both sides
+    assert line.p_holm == pytest.approx(
+        6 * 4 / 2**8
+    )  # 6 * the two sign patterns that are at least as extreme, two-sided
     assert line.verdict == "no clear difference"
     assert "6 comparisons" in line.reason
     assert entries_of(findings)["z0"].reason == ""  # its p and its interval agree

@@ -47,10 +47,10 @@ def test_labels_are_at_the_left_and_below() -> None:
 
 
 def test_panels_without_labels_have_no_axis() -> None:
-    _, (one, other) = grid(2)
-    set_panel_ticks(one, [0, 1], [0.5], labelled=True)
-    set_panel_ticks(other, [], [0.5], labelled=False)
-    assert list(one.get_xticks()) == [0, 1]
-    assert list(one.get_yticks()) == [0.5]
-    assert not other.xaxis.get_visible()
-    assert not other.yaxis.get_visible()
+    _, (first, second) = grid(2)
+    set_panel_ticks(first, [0, 1], [0.5], labelled=True)
+    set_panel_ticks(second, [], [0.5], labelled=False)
+    assert list(first.get_xticks()) == [0, 1]
+    assert list(first.get_yticks()) == [0.5]
+    assert not second.xaxis.get_visible()
+    assert not second.yaxis.get_visible()

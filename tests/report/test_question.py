@@ -33,7 +33,7 @@ def test_the_defaults_are_the_first_tracked_metric_and_its_validation_counterpar
         ({"select_by": "test/accuracy"}, "select_by", "force=true"),
     ],
 )
-def test_questions_that_cannot_be_answered(options: dict[str, str], key: str, remedy: str) -> None:
+def test_invalid_questions(options: dict[str, str], key: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as refused:
         resolve_question(accuracies({"none": NONE}), **options)  # type: ignore[arg-type]
     assert (refused.value.key, refused.value.value) == (key, next(iter(options.values())))

@@ -1,4 +1,4 @@
-"""Metric values, names and texts of tracked runs, and numbers as text."""
+"""Metric values, names and texts of tracked runs, and the formatting of numbers."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_numbers_are_ordered_before_other_text() -> None:
     assert [normalize_number(text) for text in ("0.30", "3e-1", "inf", "relu")] == ["0.3", "0.3", "inf", "relu"]
 
 
-def test_missing_numbers_are_a_dash() -> None:
+def test_missing_numbers_are_shown_as_a_dash() -> None:
     formats = (format_p(None), format_rank(None), format_seconds(None), format_interval(None, 2))
     assert {format_fixed(None, 2), format_signed(None, 2), *formats} == {MISSING}
 

@@ -1,4 +1,4 @@
-"""Response plots: places, ticks and limits; importances of searched values."""
+"""Response plots: positions, ticks and limits; importances of searched values."""
 
 import math
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def trial(number: int, values: Mapping[str, Value], score: float | None) -> Tria
     return TrialSummary("t", "s", number, 0, values, score, None, 1, 1, 1.0, status, False)
 
 
-def test_places_are_shares_of_the_range() -> None:
+def test_positions_are_shares_of_the_range() -> None:
     assert [position_in_range(LR, v) for v in (1e-4, 1e-3, 1e-2)] == pytest.approx([0, 0.5, 1])
     assert [position_in_range(P, v) for v in (0.2, 0.8)] == pytest.approx([0.25, 1])
     assert position_in_range(P, 0.0) is None
@@ -56,7 +56,7 @@ def test_values_as_they_are_written() -> None:
     assert format_values(point) == "lr=0.0022, dropout.p=0.31, model.norm=batch"
 
 
-def test_what_went_wrong_altogether_does_not_flatten_the_rest() -> None:
+def test_outliers_do_not_determine_the_limits() -> None:
     low, high = score_limits([0.70, 0.72, 0.74, 0.76, 0.10], minimized=False)
     assert 0.69 < low < 0.70 < 0.76 < high < 0.77
     low, high = score_limits([1.0, 1.1, 1.2, 1e9], minimized=True)
@@ -80,7 +80,7 @@ def test_headings_fit_over_their_panels(count: int) -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "bits_per_character"])
-def test_the_label_of_one_row_of_panels_is_not_cut(metric: str) -> None:
+def test_the_label_of_a_single_row_of_panels_is_not_cut(metric: str) -> None:
     lab = Lab({"none": [LR_SPEC]}, definition={"select_by": [f"best/val/{metric}"]})
     for i, rate in enumerate((1e-3, 2e-4)):
         lab.tune("none", i, {"optimizer.lr": rate}, [0.7 + i / 10], chosen=i == 1, metric=metric)
@@ -98,7 +98,7 @@ def test_the_label_of_one_row_of_panels_is_not_cut(metric: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["optimizer.lr", "regularizer.dropout.p"])
-def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
+def test_the_value_with_the_largest_effect_has_the_largest_importance(key: str) -> None:
     space = (LR, P)
 
     def score(values: Mapping[str, Value]) -> float:
@@ -106,22 +106,22 @@ def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
         return (place - 0.3) ** 2
 
     points = [point(0, space, i) for i in range(32)]
-    whole = [score(one) for one in points]
-    for scores in (whole, [*whole[:-1], 1e9]):  # one that went wrong altogether changes little
-        found = importances(
+    point_scores = [score(values) for values in points]
+    for scores in (point_scores, [*point_scores[:-1], 1e9]):  # one outlier has little influence
+        shares = importances(
             space, [trial(i, values, s) for i, (values, s) in enumerate(zip(points, scores, strict=True))]
         )
-        assert found is not None
-        assert next(iter(found)) == key
-        assert found[key] > 0.75
-        assert sum(found.values()) == pytest.approx(1)
+        assert shares is not None
+        assert next(iter(shares)) == key
+        assert shares[key] > 0.75
+        assert sum(shares.values()) == pytest.approx(1)
 
 
 def test_importances_need_keys_trials_and_a_difference() -> None:
     space = (LR, P)
-    some = [trial(i, point(0, space, i), i / 10) for i in range(16)]
-    assert importances(space, some) is not None
-    assert importances(space, some[:15]) is None
-    assert importances(space, [*some[:15], trial(15, point(0, space, 15), None)]) is None
-    assert importances(space[:1], some) is None
+    trials = [trial(i, point(0, space, i), i / 10) for i in range(16)]
+    assert importances(space, trials) is not None
+    assert importances(space, trials[:15]) is None
+    assert importances(space, [*trials[:15], trial(15, point(0, space, 15), None)]) is None
+    assert importances(space[:1], trials) is None
     assert importances(space, [trial(i, point(0, space, i), 0.5) for i in range(16)]) is None

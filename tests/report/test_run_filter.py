@@ -1,4 +1,4 @@
-"""The runs that are compared, and the sentences on those that are not."""
+"""Selection of the compared runs, and notes on the others."""
 
 import re
 
@@ -10,7 +10,7 @@ from reglab.report.run_filter import note_on_reused_runs, note_on_sources
 from tests.report.runs_by_hand import NONE, UP, Rec, accuracies, analyze, entries_of, rec
 
 
-def test_missing_tags_are_noted_not_fatal() -> None:
+def test_missing_tags_are_reported() -> None:
     bare = [
         Rec(f"{name}{s}", tags={"strategy": name, "data": "d", "seed": str(s)}, metrics={"test/accuracy": v})
         for name, vs in {"none": NONE, "l1": UP}.items()
@@ -34,15 +34,15 @@ def test_differing_hashes_are_reported() -> None:
 def test_methods_without_effect_are_reported() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": NONE}, no_effect="l2: no effect, for strength=0 is off")
     caveats = analyze(records).tasks[0].caveats
-    assert any(one.startswith("l2: ") and "strength=0 is off" in one for one in caveats)
+    assert any(text.startswith("l2: ") and "strength=0 is off" in text for text in caveats)
 
 
-def test_strengths_that_change_nothing_are_reported() -> None:
+def test_strengths_without_effect_are_reported() -> None:
     equal = "l1 and max_norm: test/accuracy equals that of none on every seed"
     records = accuracies({"none": NONE, "l1": NONE, "max_norm": NONE[:3], "l2": UP})
     assert any(text.startswith(equal) for text in analyze(records).tasks[0].caveats)
-    for others in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
-        assert not [text for text in analyze(accuracies(others)).tasks[0].caveats if "equals that of none" in text]
+    for values in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
+        assert not [text for text in analyze(accuracies(values)).tasks[0].caveats if "equals that of none" in text]
 
 
 def test_double_counting_is_reported() -> None:
@@ -50,7 +50,7 @@ def test_double_counting_is_reported() -> None:
     assert any(text.startswith("l2: one effect is applied twice") for text in analyze(records).tasks[0].caveats)
 
 
-def test_tuning_runs_reruns_and_repeats_never_count() -> None:
+def test_tuning_runs_reruns_and_repetitions_are_excluded() -> None:
     records = accuracies({"none": NONE, "dropout": UP})
     for record in records:
         record.tags["config_hash"] = f"{record.tags['strategy']}{record.tags['seed']}"
@@ -59,7 +59,7 @@ def test_tuning_runs_reruns_and_repeats_never_count() -> None:
         rec("dropout", 0, {"test/accuracy": 0.2}, rerun_of=records[6].run_id, config_hash="dropout0", started=9),
         rec(
             "dropout", 1, {"test/accuracy": 0.79}, config_hash="dropout1", started=5
-        ),  # trained again: the newest counts
+        ),  # repeated: the newest run counts
         rec("dropout", 2, status="FAILED", config_hash="dropout2", started=7),
         rec("none", 0, {"test/accuracy": 0.3}, rerun_of=records[0].run_id, config_hash="other code"),
         Rec("p", tags={"phase": "parent"}),
@@ -68,7 +68,7 @@ def test_tuning_runs_reruns_and_repeats_never_count() -> None:
     line = entries_of(findings)["dropout"]
     assert (line.n, line.mean) == (6, pytest.approx((4.67 + 0.01) / 6))
     assert entries_of(findings)["none"].mean == pytest.approx(4.35 / 6)
-    assert findings.failures == []  # what failed has another run that did not
+    assert findings.failures == []  # the failed run has a successful repetition
     assert any("1 tuning run was left out" in text for text in findings.exclusions)
 
 
@@ -106,8 +106,8 @@ def test_failures_are_reported_by_strategy() -> None:
         Rec("p", tags={"phase": "parent"}),
     ]
     findings = analyze(records)
-    found = {(f.strategy, f.seed): f.outcome for f in findings.failures}
-    assert found == {
+    outcomes = {(f.strategy, f.seed): f.outcome for f in findings.failures}
+    assert outcomes == {
         ("sam", "0"): "diverged at step 12",
         ("l1", "6"): "was stopped",
         ("l1", "7"): "not finished yet",
@@ -116,7 +116,7 @@ def test_failures_are_reported_by_strategy() -> None:
         ("l1", "10"): "ended with its process",
     }
     counted = sum(int(sentence.split()[0]) for sentence in findings.exclusions)
-    assert findings.runs + len(findings.failures) + counted == len(records) - 1  # each once, but the parent
+    assert findings.runs + len(findings.failures) + counted == len(records) - 1  # each once, without the parent
     assert any("other attempts" in text and "(2 failed and 2 s" in text for text in findings.exclusions)
     assert entries_of(findings)["sam"].n == 0
     assert entries_of(findings)["sam"].verdict == "no result"
@@ -134,17 +134,17 @@ def test_runs_of_another_kind_of_task_are_left_out() -> None:
 
 
 def test_runs_without_the_tags_that_a_report_needs_are_left_out() -> None:
-    whole = accuracies({"none": NONE, "l1": UP})
+    complete = accuracies({"none": NONE, "l1": UP})
     strange = [Rec("x", tags={"strategy": "l1", "seed": "0"}), Rec("y", tags={"strategy": "l1", "seed": "1"})]
-    (exclusion,) = analyze([*whole, *strange]).exclusions
+    (exclusion,) = analyze([*complete, *strange]).exclusions
     assert exclusion.startswith("2 runs were left out ")
     assert exclusion.endswith("missing tag data.")
     strange.append(Rec("z"))
-    found = "3 runs were left out because of missing tags strategy, data and seed."
-    assert analyze([*whole, *strange]).exclusions == [found]
+    note = "3 runs were left out because of missing tags strategy, data and seed."
+    assert analyze([*complete, *strange]).exclusions == [note]
 
 
-def test_that_validation_ended_the_training_is_reported() -> None:
+def test_early_stopping_is_reported() -> None:
     def stopped(strategy: str, patience: float, epochs: float | None) -> list[Rec]:
         metrics = {"test/accuracy": 0.7} | ({} if epochs is None else {"time/epochs": epochs})
         return [rec(strategy, seed, metrics, strengths={"early_stopping.patience": patience}) for seed in range(2)]
@@ -155,8 +155,8 @@ def test_that_validation_ended_the_training_is_reported() -> None:
     subject, _, _ = caveat.partition(": ")
     assert "12.2 epochs" in subject
     assert subject.endswith(" and early_stopping+l2")
-    for others in (none, none + stopped("early_stopping", float("inf"), 20)):
-        assert not [text for text in analyze(others).tasks[0].caveats if "validation labels" in text]
+    for runs in (none, none + stopped("early_stopping", float("inf"), 20)):
+        assert not [text for text in analyze(runs).tasks[0].caveats if "validation labels" in text]
 
 
 def test_failures_are_counted_by_strategy() -> None:
@@ -172,26 +172,30 @@ def test_failures_are_counted_by_strategy() -> None:
 
 
 def test_runs_that_were_made_for_another_study_are_reported() -> None:
-    own = accuracies({"none": NONE}, study="mine")
-    others = accuracies({"l1": UP}, study="theirs")
-    assert note_on_reused_runs(own, "mine") == []
-    (note,) = note_on_reused_runs([*own, *others], "mine")
+    of_study = accuracies({"none": NONE}, study="mine")
+    of_other_study = accuracies({"l1": UP}, study="theirs")
+    assert note_on_reused_runs(of_study, "mine") == []
+    (note,) = note_on_reused_runs([*of_study, *of_other_study], "mine")
     assert note.startswith("6 of 12 runs were first trained in theirs ")
 
 
 def test_runs_of_several_sweeps_are_reported_where_they_are_compared_as_one() -> None:
-    one = accuracies({"none": NONE, "l1": UP}, sweep="mine")
-    assert note_on_sources(one) == []
-    assert note_on_sources([*one, *accuracies({"l2": UP})]) == []  # a single run is of none
-    both = [*one, *accuracies({"l2": UP}, study="quick"), *accuracies({"sam": UP}, study="tuned", phase="tune")]
-    (note,) = note_on_sources(both)
+    of_one_sweep = accuracies({"none": NONE, "l1": UP}, sweep="mine")
+    assert note_on_sources(of_one_sweep) == []
+    assert note_on_sources([*of_one_sweep, *accuracies({"l2": UP})]) == []  # a single run has no sweep
+    of_two_studies = [
+        *of_one_sweep,
+        *accuracies({"l2": UP}, study="quick"),
+        *accuracies({"sam": UP}, study="tuned", phase="tune"),
+    ]
+    (note,) = note_on_sources(of_two_studies)
     assert " 2 sweeps and studies " in note
     assert ": mine and quick (" in note
-    many = [rec for i in range(8) for rec in accuracies({"l2": UP}, sweep=f"s{i}")]
-    assert "s0, s1, s2, s3, s4, s5 and 2 more" in note_on_sources(many)[0]
+    of_eight_sweeps = [rec for i in range(8) for rec in accuracies({"l2": UP}, sweep=f"s{i}")]
+    assert "s0, s1, s2, s3, s4, s5 and 2 more" in note_on_sources(of_eight_sweeps)[0]
 
 
-def test_a_difference_that_only_the_choice_of_the_epoch_makes_is_reported() -> None:
+def test_a_difference_only_at_the_selected_epoch_is_reported() -> None:
     def findings(at_last: float) -> Findings:
         records = accuracies({"none": NONE, "l1": [v + 0.1 for v in NONE]})
         for record in records:
@@ -199,8 +203,8 @@ def test_a_difference_that_only_the_choice_of_the_epoch_makes_is_reported() -> N
             record.metrics["val/accuracy"] = 0.8 + (at_last if record.tags["strategy"] == "l1" else 0.0)
         return analyze(records)
 
-    (found,) = [text for text in findings(-0.001).tasks[0].caveats if "last epoch" in text]
-    assert found.startswith("l1 (+0.1, at the last epoch −0.001): ")
-    assert " val/accuracy " in found
+    (caveat,) = [text for text in findings(-0.001).tasks[0].caveats if "last epoch" in text]
+    assert caveat.startswith("l1 (+0.1, at the last epoch −0.001): ")
+    assert " val/accuracy " in caveat
     assert any("at the last epoch +0.049" in text for text in findings(0.049).tasks[0].caveats)
     assert not any("last epoch" in text for text in findings(0.051).tasks[0].caveats)

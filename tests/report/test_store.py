@@ -1,4 +1,4 @@
-"""Reports of runs in a real store: logged by MLflow's client, by a sweep, and through the command."""
+"""Reports of runs in a store, by functions and by the command."""
 
 import csv
 import re
@@ -27,8 +27,8 @@ def store(store_uri: str) -> Store:
     return open_store(store_uri, "lab")
 
 
-def fill(store: Store, values: dict[str, list[float]], **more: str) -> list[dict[str, str]]:
-    """One run a value; returns them as a sweep would declare them."""
+def fill(store: Store, values: dict[str, list[float]], **extra_tags: str) -> list[dict[str, str]]:
+    """Log one run per value, and return the jobs that a sweep would declare."""
     declared = []
     for strategy, accuracies in values.items():
         for seed, accuracy in enumerate(accuracies):
@@ -36,7 +36,7 @@ def fill(store: Store, values: dict[str, list[float]], **more: str) -> list[dict
             curve = [accuracy - 0.2, accuracy - 0.1, accuracy]
             log(
                 store,
-                tags(strategy, seed, config_hash=identity, setting="s", **more),
+                tags(strategy, seed, config_hash=identity, setting="s", **extra_tags),
                 {"test/accuracy": accuracy, "test/ece": 0.1, "gap/loss": 0.2, "time/train_s": 1.5 + seed},
                 histories={"val/accuracy": curve, "train/accuracy": curve, "val/loss": curve, "train/loss": curve},
             )
@@ -70,85 +70,87 @@ def test_report_of_runs_without_a_parent(store: Store, tmp_path: Path, capsys: p
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*(f"{name}.png" for name in pictures), "leaderboard.csv", "notes.txt", "report.html"]
     )
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]  # no draft is left
-    shown = capsys.readouterr().out
-    assert "dropout raises test/accuracy from 0.725" in shown.replace("\n", " ")
-    assert f"report   {folder}/report.html" in shown
-    assert "make ui" in shown
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]  # no temporary folder is left
+    output = capsys.readouterr().out
+    assert "dropout raises test/accuracy from 0.725" in output.replace("\n", " ")
+    assert f"report   {folder}/report.html" in output
+    assert "make ui" in output
 
 
 @pytest.mark.slow
-def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, tmp_path: Path) -> None:
+def test_the_report_of_a_sweep_covers_its_declared_jobs(store: Store, tmp_path: Path) -> None:
     first = parent.open_parent(store, "small", [])
     declared = fill(store, {"none": NONE, "l1": UP}, **{"mlflow.parentRunId": first})
     second = parent.open_parent(store, "large", [])
-    more = fill(store, {"l2": UP[:5]}, **{"mlflow.parentRunId": second})
+    jobs_of_l2 = fill(store, {"l2": UP[:5]}, **{"mlflow.parentRunId": second})
     log(store, tags("l2", 5, config_hash="l2-5", setting="s", **{"mlflow.parentRunId": second}), status="FAILED")
-    more.append({"config_hash": "l2-5", "setting": "s", "label": "l2 seed=5"})
-    more.append({"config_hash": "l2-6", "setting": "s", "label": "l2 seed=6"})
-    parent.open_parent(store, "large", [*declared, *more])
+    jobs_of_l2.append({"config_hash": "l2-5", "setting": "s", "label": "l2 seed=5"})
+    jobs_of_l2.append({"config_hash": "l2-6", "setting": "s", "label": "l2 seed=6"})
+    parent.open_parent(store, "large", [*declared, *jobs_of_l2])
     log(store, tags("stray", 0, config_hash="stray", setting="s"), {"test/accuracy": 1.0})
 
     report = publish(store, second, folder=tmp_path / "large")
-    (report.folder / "notes.txt").touch()  # which is no report's: nothing is moved, nothing overwritten
-    for other in (lambda: publish(store, first, folder=report.folder), lambda: compare(config(store, report.folder))):
+    (report.folder / "notes.txt").touch()  # not of a report: not moved and not overwritten
+    for write in (lambda: publish(store, first, folder=report.folder), lambda: compare(config(store, report.folder))):
         with pytest.raises(
             ConfigError, match=rf"contains the report of sweep large \(run {second}\), and also notes.txt"
         ):
-            other()
+            write()
     assert {line.label: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
     assert report.findings.missing == ["l2 seed=6"]
     assert [failure.outcome for failure in report.findings.failures] == ["failed"]
-    kept = artifacts.of_run(store, second)
-    assert kept.read_text("report/report.html") == report.page.read_text()
-    assert (kept.read_text("report/leaderboard.csv") or "").startswith("strategy,n,mean")
+    files = artifacts.of_run(store, second)
+    assert files.read_text("report/report.html") == report.page.read_text()
+    assert (files.read_text("report/leaderboard.csv") or "").startswith("strategy,n,mean")
     note = store.client.get_run(second).data.tags["mlflow.note.content"]
     assert note.startswith(report.headline)
     assert "| 1 | l1 | 6 | 0.778 ± 0.017 |" in note
 
 
-def test_one_question_to_the_database_equals_many(store: Store) -> None:
+def test_one_database_query_equals_many(store: Store) -> None:
     fill(store, {"none": NONE})
     records = queries.runs(store)
     run_ids = [record.run_id for record in records]
-    store.client.log_metric(run_ids[0], "val/loss", 9.0, timestamp=2**42, step=2)  # logged again: the later one counts
-    told = history_reader(store.client)(run_ids, ["val/loss", "none/such"])
-    at_once = told["val/loss"]
+    store.client.log_metric(
+        run_ids[0], "val/loss", 9.0, timestamp=2**42, step=2
+    )  # logged twice: the later value counts
+    histories = history_reader(store.client)(run_ids, ["val/loss", "none/such"])
+    at_once = histories["val/loss"]
     assert at_once == {run_id: queries.history(store.client, run_id, "val/loss") for run_id in run_ids}
     assert at_once[run_ids[0]][1] == (2, 9.0)
-    assert told["none/such"] == {run_id: [] for run_id in run_ids}
+    assert histories["none/such"] == {run_id: [] for run_id in run_ids}
 
-    class Remote:  # a client whose store offers no such question, as behind a server
+    class Remote:  # a client without such a query, as of a server
         get_metric_history = store.client.get_metric_history
 
-    assert history_reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
+    assert history_reader(Remote())(run_ids, ["val/loss", "none/such"]) == histories  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
-def test_what_cannot_be_reported_is_reported_in_one_line(store: Store, tmp_path: Path) -> None:
-    def told(*overrides: str) -> str:
+def test_report_errors_have_one_line(store: Store, tmp_path: Path) -> None:
+    def error_of(*overrides: str) -> str:
         with pytest.raises(ConfigError) as caught:
             compare(config(store, tmp_path / "never", *overrides))
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "no run is tracked there" in told()
-    assert "make sweep" in told()
-    assert told("tracking.experiment=labb").endswith("did you mean lab?")
-    assert "nothing was tracked there yet" in told(f"tracking.uri=sqlite:///{tmp_path}/none.db")
+    assert "no run is tracked there" in error_of()
+    assert "make sweep" in error_of()
+    assert error_of("tracking.experiment=labb").endswith("did you mean lab?")
+    assert "nothing was tracked there yet" in error_of(f"tracking.uri=sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
     log(store, tags("none", 0, phase="tune"), {"test/accuracy": 0.5})
-    assert "only parents and tuning runs" in told()
+    assert "only parents and tuning runs" in error_of()
     parent.open_parent(store, "small", [])
     log(store, tags("none", 0), {"test/accuracy": 0.5})
-    assert re.fullmatch("sweep=smal: .* lab; .* small[?]", told("sweep=smal"))
-    assert "did you mean test/accuracy?" in told("metric=test/acc")
-    assert "filter=tags.data: " in told("filter=tags.data")
-    assert "no run is tracked there" in told("filter='tags.data = \"other\"'")
+    assert re.fullmatch("sweep=smal: .* lab; .* small[?]", error_of("sweep=smal"))
+    assert "did you mean test/accuracy?" in error_of("metric=test/acc")
+    assert "filter=tags.data: " in error_of("filter=tags.data")
+    assert "no run is tracked there" in error_of("filter='tags.data = \"other\"'")
     assert not (tmp_path / "never").exists()
 
 
-def test_a_filter_narrows(store: Store, tmp_path: Path) -> None:
+def test_a_filter_selects_runs(store: Store, tmp_path: Path) -> None:
     fill(store, {"none": NONE})
     log(store, tags("none", 0, data="other"), {"test/accuracy": 0.5})
     report = compare(config(store, tmp_path / "out", "filter='tags.data = \"other\"'"))
@@ -156,19 +158,19 @@ def test_a_filter_narrows(store: Store, tmp_path: Path) -> None:
     assert "only none was run" in report.headline
 
 
-def test_the_reports_config_composes() -> None:
+def test_the_config_of_reports_is_composed() -> None:
     cfg = compose([], "report")
     assert OmegaConf.select(cfg, "report.dir") is None
     assert (cfg.baseline, cfg.force) == ("none", False)
 
 
 @pytest.mark.slow
-def test_the_command_refuses_a_wrong_question_at_once(tmp_path: Path) -> None:
+def test_the_command_refuses_a_wrong_question_early(tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "pipelines" / "report.py"), f"tracking.uri=sqlite:///{tmp_path}/none.db"]
     for override, remedy in {"select_by=test/loss": "val/loss", "metrik=test/loss": "metric"}.items():
-        done = subprocess.run([*command, override], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (2, "")
-        (line,) = done.stderr.splitlines()
+        completed = subprocess.run([*command, override], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (completed.returncode, completed.stdout) == (2, "")
+        (line,) = completed.stderr.splitlines()
         assert line.startswith(f"{override}: ")
         assert remedy in line.removeprefix(override)
     assert list(tmp_path.iterdir()) == []

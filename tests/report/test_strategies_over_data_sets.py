@@ -36,7 +36,7 @@ def history(run_ids: list[str], metric: str) -> dict[str, History]:
 
 
 def study(data_sets: int, seeds: int = 6, effects: dict[str, float] = EFFECTS) -> list[Rec]:
-    """Effects that differ a little between data sets and seeds."""
+    """Return runs with effects that differ slightly between data sets and seeds."""
     rng = np.random.default_rng(0)
     records: list[Rec] = []
     for i in range(data_sets):
@@ -58,19 +58,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return report_of(study(10), tmp_path_factory.mktemp("further"))
 
 
-def many(findings: Findings) -> DataSetComparison:
+def comparison_of(findings: Findings) -> DataSetComparison:
     assert isinstance(findings.over_data_sets, DataSetComparison)
     return findings.over_data_sets
 
 
 @pytest.mark.slow
 def test_strategies_are_compared_as_in_the_overall_leaderboard(report: Report) -> None:
-    found, board = many(report.findings), entries_of(report.findings)
-    assert found.data_sets == 10
-    assert dict(zip(found.strategies, found.ranks, strict=True)) == pytest.approx(
+    comparison, board = comparison_of(report.findings), entries_of(report.findings)
+    assert comparison.data_sets == 10
+    assert dict(zip(comparison.strategies, comparison.ranks, strict=True)) == pytest.approx(
         {name: line.rank for name, line in board.items()}
     )
-    with_none = {p.first: p for p in found.pairs if p.second == "none"}
+    with_none = {p.first: p for p in comparison.pairs if p.second == "none"}
     for name, pair in with_none.items():
         assert pair.difference.p == board[name].p
         assert pair.difference.mean == pytest.approx(board[name].diff)
@@ -82,10 +82,10 @@ def test_settings_of_one_data_set_count_once() -> None:
     for record in study(1, effects={"none": 0.0, "l1": -0.3, "l2": 0.01}):
         record.tags.update(setting="other", about="other")
         records.append(record)
-    found = many(analyze(records))
-    assert found.data_sets == 5
+    comparison = comparison_of(analyze(records))
+    assert comparison.data_sets == 5
     # On data0 l1 is 0.02 above none in one setting and 0.3 below in the other: the worst on average
-    assert dict(zip(found.strategies, found.ranks, strict=True)) == pytest.approx(
+    assert dict(zip(comparison.strategies, comparison.ranks, strict=True)) == pytest.approx(
         {"l1": 7 / 5, "l2": 9 / 5, "none": 14 / 5}
     )
 
@@ -102,7 +102,7 @@ def test_bars_are_drawn_only_if_a_pair_can_be_significant(report: Report) -> Non
     page = report.page.read_text()
     assert "Holm-corrected for 15 pairs" in page
     assert "Iman and Davenport’s F(5, 45) = " in page
-    few = analyze(study(5, seeds=3))  # its charts alone: to draw those of five data sets takes seconds
+    few = analyze(study(5, seeds=3))  # without charts of single tasks, which take seconds
     (ranks,) = RankDiagram().draw(OverallChartData(few, style.strategy_colours(list(EFFECTS), "none")))
     assert "No bars: with 5 data sets and 15 pairs" in ranks.caption
     assert "0.938" in ranks.caption
@@ -114,10 +114,10 @@ def test_csv_files_of_pairs_and_interactions(report: Report, tmp_path: Path) -> 
         rows = list(csv.DictReader(file))
     assert len(rows) == 15
     best = rows[0]
-    found = many(report.findings).pairs[0]
-    assert (best["first"], best["second"], best["n"]) == (found.first, found.second, "10")
-    assert float(best["diff"]) == pytest.approx(found.difference.mean)
-    assert float(best["p_holm"]) == pytest.approx(found.p_holm)
+    pair = comparison_of(report.findings).pairs[0]
+    assert (best["first"], best["second"], best["n"]) == (pair.first, pair.second, "10")
+    assert float(best["diff"]) == pytest.approx(pair.difference.mean)
+    assert float(best["p_holm"]) == pytest.approx(pair.p_holm)
     assert float(best["rank_first"]) < float(best["rank_second"])
     with (report.folder / "interactions.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -135,17 +135,19 @@ def test_detectable_differences_use_the_numbers_of_the_leaderboard() -> None:
     wiggle = [0.01, -0.012, 0.02, -0.015, 0.03, -0.02]
     values = {"none": NONE, "l1": UP, "l2": [v + w for v, w in zip(NONE, wiggle, strict=True)]}
     findings = analyze(accuracies(values))
-    found = {one.entry.label: one for one in findings.tasks[0].detectable}
+    detectable = {one.entry.label: one for one in findings.tasks[0].detectable}
     spread = float(np.std(np.subtract(UP, NONE), ddof=1))
-    assert found["l1"].entry.diff_std == pytest.approx(spread)
-    assert found["l1"].smallest is None  # six seeds, two comparisons: .0625 at best
-    assert found["l1"].needed == pairs_needed(0.32 / 6, spread, 2, 0.25)
-    assert found["l1"].needed is not None
-    assert found["l1"].needed > 6
-    assert found["l2"].needed is None  # .002 of a spread of .02, with shared rows
-    more = analyze(accuracies({name: [*some, *(v + 0.001 for v in some)] for name, some in values.items()}))
-    line = entries_of(more)["l1"]
-    one = next(one for one in more.tasks[0].detectable if one.entry == line)
+    assert detectable["l1"].entry.diff_std == pytest.approx(spread)
+    assert detectable["l1"].smallest is None  # six seeds, two comparisons: .0625 at best
+    assert detectable["l1"].needed == pairs_needed(0.32 / 6, spread, 2, 0.25)
+    assert detectable["l1"].needed is not None
+    assert detectable["l1"].needed > 6
+    assert detectable["l2"].needed is None  # .002 of a spread of .02, with shared rows
+    doubled = analyze(
+        accuracies({name: [*of_seeds, *(v + 0.001 for v in of_seeds)] for name, of_seeds in values.items()})
+    )
+    line = entries_of(doubled)["l1"]
+    one = next(one for one in doubled.tasks[0].detectable if one.entry == line)
     assert one.smallest == pytest.approx(minimum_detectable_difference(line.diff_std or 0, 12, 2, 0.25))
     same = analyze(accuracies({"none": NONE, "l1": [v + 0.01 for v in NONE]}))
     assert entries_of(same)["l1"].diff_std is not None
@@ -168,7 +170,7 @@ def test_description_of_detectable_differences() -> None:
     assert f" +{mean:.3f} of l1 " in needed
     assert f", {pairs_needed(mean, spread, 1)} seeds " in needed
     assert caveat_of(unclear, overlap=0.25).endswith("because splits share rows.")
-    few = caveat_of({name: some[:5] for name, some in unclear.items()})
+    few = caveat_of({name: of_seeds[:5] for name, of_seeds in unclear.items()})
     assert few.startswith("With 5 paired seeds no difference")
     helps = caveat_of({"none": none, "l1": [v + 0.05 + w / 10 for v, w in zip(none, wiggle, strict=True)]})
     assert helps.endswith("at 80 % power.")
@@ -187,7 +189,7 @@ def test_the_terminal_shows_detectable_differences_or_the_test_of_all_strategies
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 420])
-def test_in_a_browser_nothing_is_cut(report: Report, browser: Any, width: int) -> None:
+def test_no_text_is_cut_in_a_browser(report: Report, browser: Any, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.goto(report.page.as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

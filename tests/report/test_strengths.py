@@ -25,7 +25,9 @@ def test_validation_chooses_the_strength() -> None:
     assert set(entries_of(findings)) == {"none", "dropout(p=0.1)", "dropout(p=0.3)"}
     assert entries_of(findings)["dropout(p=0.3)"].chosen
     assert not entries_of(findings)["dropout(p=0.1)"].chosen
-    assert "dropout(p=0.3) ties with the baseline" in findings.headline  # the better one on the test was not chosen
+    assert (
+        "dropout(p=0.3) ties with the baseline" in findings.headline
+    )  # the arm with the better test metric is not chosen
     assert "selected by val/accuracy" in findings.headline
 
 
@@ -75,14 +77,14 @@ def test_names_hold_the_strengths_that_vary() -> None:
     }
 
 
-def test_the_same_strength_written_otherwise_is_one_row() -> None:
+def test_different_notations_of_a_strength_are_one_arm() -> None:
     records = accuracies({"l1": UP[:2]})
     records[0].params["regularizer.l1.strength"] = "0.001"
     records[1].params["regularizer.l1.strength"] = "1e-3"
     assert set(entries_of(analyze(records))) == {"l1"}
 
 
-def test_a_strength_that_survived_few_seeds_is_not_chosen() -> None:
+def test_a_strength_with_few_finished_seeds_is_not_chosen() -> None:
     records = [*accuracies({"none": NONE})]
     for p, seeds in ((0.5, range(6)), (0.9, range(1))):
         for seed in seeds:

@@ -1,4 +1,4 @@
-"""The report of a study in a real store: written by hand, and of tiny studies from end to end."""
+"""Reports of studies in a store: logged by MLflow's client, and of tiny studies from end to end."""
 
 import csv
 import json
@@ -18,8 +18,8 @@ from tests.study.studies import run_tiny_study
 
 
 @pytest.mark.slow
-def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path) -> None:
-    """A study does not try again what diverged elsewhere: its report must not call that never run."""
+def test_trials_that_diverged_in_another_study_are_listed(store_uri: str, tmp_path: Path) -> None:
+    """A study skips trials that diverged in another study; its report lists them as diverged."""
     store, lab = open_store(store_uri, "lab"), small()
     for record in lab.records:
         log(store, record.tags, record.metrics, status=record.status)
@@ -33,14 +33,14 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
 
     records, absent = declared_runs(store, parent_id)
     assert [r.tags["strategy"] for r in records if r.status == "FAILED"] == ["l2"]
-    assert absent == ["hash8"]  # the trial that failed otherwise would be tried again
+    assert absent == ["hash8"]  # only the failed trial would be repeated
 
     report = publish(store, parent_id, folder=tmp_path / "out")
     assert "l2, tuning trial 0" in report.page.read_text()
-    kept = artifacts.of_run(store, parent_id).read_text("report/tuning.csv")
-    assert kept == (tmp_path / "out" / "tuning.csv").read_text()
-    found = {(row["strategy"], row["trial"]): row["status"] for row in csv.DictReader(kept.splitlines())}
-    assert (found["l2", "0"], found["l2", "1"], found["l2", "2"]) == ("diverged", "finished", "not done")
+    table = artifacts.of_run(store, parent_id).read_text("report/tuning.csv")
+    assert table == (tmp_path / "out" / "tuning.csv").read_text()
+    outcomes = {(row["strategy"], row["trial"]): row["status"] for row in csv.DictReader(table.splitlines())}
+    assert (outcomes["l2", "0"], outcomes["l2", "1"], outcomes["l2", "2"]) == ("diverged", "finished", "not done")
 
 
 @pytest.mark.slow
@@ -66,11 +66,11 @@ def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
         assert float(row["score"]) == pytest.approx(scores[row["strategy"], values["optimizer.lr"]])
         assert (row["status"], row["seeds"]) == ("finished", "2")
     for strategy in ("none", "max_norm"):
-        own = [row for row in rows if row["strategy"] == strategy]
-        (chosen,) = [row for row in own if row["chosen"] == "true"]
-        assert float(chosen["score"]) == max(float(row["score"]) for row in own)
+        rows_of_strategy = [row for row in rows if row["strategy"] == strategy]
+        (chosen,) = [row for row in rows_of_strategy if row["chosen"] == "true"]
+        assert float(chosen["score"]) == max(float(row["score"]) for row in rows_of_strategy)
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "max_norm.max_norm=inf)" in page  # hovering over a trial that was off
+    assert "max_norm.max_norm=inf)" in page  # hover text of a trial that was off
 
 
 @pytest.mark.slow
@@ -85,28 +85,28 @@ def test_a_pruned_study_from_end_to_end(tmp_path: Path) -> None:
         "study.tuning_seeds=1",
     )
     for strategy in ("none", "l2"):
-        own = [row for row in rows if row["strategy"] == strategy]
-        assert sorted((row["rung"], row["status"]) for row in own) == [
+        rows_of_strategy = [row for row in rows if row["strategy"] == strategy]
+        assert sorted((row["rung"], row["status"]) for row in rows_of_strategy) == [
             ("0", "pruned"),
             ("0", "pruned"),
             ("1", "finished"),
             ("1", "finished"),
         ]
-        assert [row["rung"] for row in own if row["chosen"] == "true"] == ["1"]
+        assert [row["rung"] for row in rows_of_strategy if row["chosen"] == "true"] == ["1"]
     assert "What more tuning brings" not in (tmp_path / "report" / "report.html").read_text()
 
 
 def study(folder: Path, *overrides: str) -> tuple[list[dict[str, str]], Store]:
-    """Runs a tiny study; the rows of its tuning.csv, and its store."""
+    """Run a tiny study; return the rows of its tuning.csv, and its store."""
     assert run_tiny_study(folder, "study.tuning_seeds=2", "study.seeds=2", *overrides) == 0
     rows = list(csv.DictReader((folder / "report" / "tuning.csv").open()))
     return rows, open_store(f"sqlite:///{folder}/mlflow.db", "reglab")
 
 
 def _scores(store: Store) -> dict[tuple[str, float], float]:
-    """Mean best validation accuracy of the tuning runs, by strategy and learning rate."""
-    found: dict[tuple[str, float], list[float]] = {}
+    """Return the mean best validation accuracy of the tuning runs, by strategy and learning rate."""
+    scores: dict[tuple[str, float], list[float]] = {}
     for record in queries.runs(store, tags={"phase": "tune"}):
         key = record.tags["strategy"], float(record.params["optimizer.lr"])
-        found.setdefault(key, []).append(record.metrics["best/val/accuracy"])
-    return {key: sum(values) / len(values) for key, values in found.items()}
+        scores.setdefault(key, []).append(record.metrics["best/val/accuracy"])
+    return {key: sum(values) / len(values) for key, values in scores.items()}

@@ -1,4 +1,4 @@
-"""Rows of the page's tables: formatted values of entries, pairs, interactions and detectable differences."""
+"""Tables of the page: formatted values of entries, pairs, interactions and detectable differences."""
 
 import re
 from dataclasses import replace
@@ -66,10 +66,10 @@ def test_pairs_over_data_sets(p_holm: float, verdict: str) -> None:
 
 def test_interactions() -> None:
     difference = paired_difference([-0.01, -0.02, -0.03])
-    one = Interaction(
+    interaction = Interaction(
         "dropout+l2", 0.05, 0.07, difference, same_strengths=False, p_holm=0.5, verdict=Verdict.NO_CLEAR_INTERACTION
     )
-    (row,) = interaction_rows([one], 2)
+    (row,) = interaction_rows([interaction], 2)
     assert {key: row[key] for key in ("label", "pairs", "effect", "parts", "diff", "same_strengths", "verdict")} == {
         "label": "dropout+l2",
         "pairs": 3,
@@ -82,15 +82,15 @@ def test_interactions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "smallest", "needed"),
+    ("detectable", "smallest", "needed"),
     [
         (DetectableDifference(L2, 0.0456, 12345), "0.046", "12,345"),
         (DetectableDifference(L2, None, None), "out of reach", "out of reach"),
         (DetectableDifference(replace(L2, verdict=Verdict("helps")), 0.01, 4), "0.010", MISSING),
     ],
 )
-def test_detectable_differences(found: DetectableDifference, smallest: str, needed: str) -> None:
-    (row,) = detectable_rows([found], 3)
+def test_detectable_differences(detectable: DetectableDifference, smallest: str, needed: str) -> None:
+    (row,) = detectable_rows([detectable], 3)
     assert (row["diff"], row["spread"], row["smallest"], row["needed"]) == ("+0.054", "0.020", smallest, needed)
 
 
@@ -109,7 +109,7 @@ def test_the_section_on_tuning() -> None:
 
 
 def rows_of(table: str) -> dict[str, list[str]]:
-    """The cells of each row of an HTML table, by the first cell."""
+    """Return the cells of each row of an HTML table, by the first cell."""
     rows = [
         re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
     ]

@@ -1,4 +1,4 @@
-"""Tasks: their names, and the leaderboard over several."""
+"""Tasks: their names, and the leaderboard over several tasks."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from reglab.report.records import escape_record
 from tests.report.runs_by_hand import NONE, UP, Rec, accuracies, analyze, entries_of, rec
 
 
-def test_unlike_settings_are_tasks() -> None:
+def test_different_settings_are_different_tasks() -> None:
     records = []
     for noise in (0.0, 0.3):
         about = f'{{"data.label_noise": {noise}, "model._target_": "reglab.models.MLP"}}'
@@ -92,7 +92,7 @@ def test_tasks_with_other_strengths_are_compared_by_strategy() -> None:
     assert entries_of(findings)["dropout"].diff == pytest.approx(0.32 / 6 - 0.015)
 
 
-def test_settings_of_one_data_set_are_no_repetitions() -> None:
+def test_settings_of_one_data_set_are_not_repetitions() -> None:
     records: list[Rec] = []
     for i in range(8):  # the same data set at eight learning rates
         better = [v + 0.01 * (i + 1) for v in NONE]
@@ -109,7 +109,7 @@ def test_settings_of_one_data_set_are_no_repetitions() -> None:
     assert any("settings of one data set (digits)" in text for text in findings.overall_caveats)
 
 
-def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
+def test_a_strategy_missing_in_some_tasks_has_no_rank() -> None:
     records: list[Rec] = []
     for i in range(3):
         records += accuracies({"none": NONE, "l2": [v + 0.01 for v in NONE]}, data=f"data{i}")
@@ -139,7 +139,7 @@ def test_verdicts_are_counted_over_tasks() -> None:
 
 
 def test_means_over_tasks_differ_by_the_difference() -> None:
-    """Two settings of one data set count once, in the mean as in the difference."""
+    """Two settings of one data set count once in means and differences."""
     records: list[Rec] = []
     for data, setting, up in (("a", "1", 0.02), ("a", "2", 0.04), ("b", "3", 0.09)):
         records += accuracies({"none": NONE, "l1": [v + up for v in NONE]}, data=data, setting=setting)

@@ -1,4 +1,4 @@
-"""Trials: scores, seconds and outcomes, by hand."""
+"""Scores, durations and outcomes of trials."""
 
 import csv
 import io
@@ -21,22 +21,22 @@ def rows(lab: Lab) -> dict[tuple[str, int], TrialSummary]:
 def test_a_score_is_the_mean_over_tuning_seeds() -> None:
     lab = Lab({"none": [LR]}, seeds=(1000, 1001))
     lab.tune("none", 0, {"optimizer.lr": 1e-3}, [0.5, 0.7], seconds=1.5, chosen=True)
-    (found,) = rows(lab).values()
-    assert (found.task, found.status, found.seeds, found.runs, found.chosen) == (ABOUT, "finished", 2, 2, True)
-    assert found.score == pytest.approx(0.6)
-    assert found.test == pytest.approx(0.58)
-    assert found.seconds == pytest.approx(3.0)
-    assert dict(found.values) == {"optimizer.lr": 1e-3}
+    (trial,) = rows(lab).values()
+    assert (trial.task, trial.status, trial.seeds, trial.runs, trial.chosen) == (ABOUT, "finished", 2, 2, True)
+    assert trial.score == pytest.approx(0.6)
+    assert trial.test == pytest.approx(0.58)
+    assert trial.seconds == pytest.approx(3.0)
+    assert dict(trial.values) == {"optimizer.lr": 1e-3}
 
 
-def test_what_became_of_a_trial() -> None:
+def test_outcomes_of_trials() -> None:
     lab = Lab({"none": [LR]}, seeds=(1000, 1001))
     for i, scores in enumerate(([0.5, "diverged"], [0.5, "FAILED"], [0.5, None], [None, None], [math.nan, 0.5])):
         lab.tune("none", i, {"optimizer.lr": 1e-3}, scores, seconds=2.0)
-    found = rows(lab)
-    row = [(t.status, t.score, t.seeds, t.runs, t.seconds, [f.outcome for f in t.failures]) for t in found.values()]
+    trials = rows(lab)
+    row = [(t.status, t.score, t.seeds, t.runs, t.seconds, [f.outcome for f in t.failures]) for t in trials.values()]
     assert row == [
-        ("diverged", None, 1, 2, 4.0, ["diverged"]),  # what diverged has no training time: from its start to its end
+        ("diverged", None, 1, 2, 4.0, ["diverged"]),  # diverged runs have no training time: end minus start
         ("failed", None, 1, 2, 4.0, ["failed"]),
         ("not done", None, 1, 1, 2.0, []),
         ("not done", None, 0, 0, 0.0, []),
@@ -49,12 +49,12 @@ def test_the_last_rung_gives_the_score_and_all_rungs_cost() -> None:
     lab.tune("none", 0, {}, [0.5], seconds=1.0, chosen=True)
     lab.tune("none", 0, {}, [0.8], seconds=2.0, rung=1, chosen=True)
     lab.tune("none", 1, {}, [0.9], seconds=1.0, pruned=True)
-    found = rows(lab)
-    assert (found["none", 0].rung, found["none", 0].score, found["none", 0].seconds) == (1, 0.8, 3.0)
-    assert (found["none", 1].status, found["none", 1].score) == ("pruned", 0.9)
-    chosen = best_trial(found.values(), minimized=False)
+    trials = rows(lab)
+    assert (trials["none", 0].rung, trials["none", 0].score, trials["none", 0].seconds) == (1, 0.8, 3.0)
+    assert (trials["none", 1].status, trials["none", 1].score) == ("pruned", 0.9)
+    chosen = best_trial(trials.values(), minimized=False)
     assert chosen is not None
-    assert chosen.number == 0  # a pruned one stays behind whatever it had on its own rung
+    assert chosen.number == 0  # a pruned trial ranks lower, whatever its score on its last rung
 
 
 def test_the_newest_finished_run_of_an_identity_counts() -> None:
@@ -70,8 +70,8 @@ def test_the_newest_finished_run_of_an_identity_counts() -> None:
 
 
 def test_the_best_is_the_first_of_equals_in_the_metrics_own_direction() -> None:
-    found = list(rows(small()).values())
-    top, bottom = best_trial(found, minimized=False), best_trial(found, minimized=True)
+    trials = list(rows(small()).values())
+    top, bottom = best_trial(trials, minimized=False), best_trial(trials, minimized=True)
     assert top is not None
     assert bottom is not None
     assert (top.strategy, top.number) == ("dropout", 2)
@@ -79,15 +79,15 @@ def test_the_best_is_the_first_of_equals_in_the_metrics_own_direction() -> None:
     assert best_trial([], minimized=True) is None
 
 
-def test_infinity_survives_json() -> None:
+def test_infinity_is_kept_in_json() -> None:
     lab = Lab({"max_norm": [NORM]})
     lab.tune("max_norm", 0, {"regularizer.max_norm.max_norm": "inf"}, [0.5])
-    (found,) = rows(lab).values()
-    assert found.values["regularizer.max_norm.max_norm"] == math.inf
-    one = lab.study.space["max_norm"][0]
-    assert isinstance(one, Range)
-    assert one.off == math.inf
-    (row,) = csv.DictReader(io.StringIO(tuning_csv([found])))
+    (trial,) = rows(lab).values()
+    assert trial.values["regularizer.max_norm.max_norm"] == math.inf
+    spec = lab.study.space["max_norm"][0]
+    assert isinstance(spec, Range)
+    assert spec.off == math.inf
+    (row,) = csv.DictReader(io.StringIO(tuning_csv([trial])))
     assert json.loads(row["values"]) == {"regularizer.max_norm.max_norm": "inf"}
 
 

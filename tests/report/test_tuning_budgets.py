@@ -1,4 +1,4 @@
-"""Findings on tuning budgets in trials and in seconds, by hand."""
+"""Tuning budgets in trials and in seconds, against values computed by hand."""
 
 import re
 
@@ -43,8 +43,8 @@ def test_equal_compute_tolerates_noisy_timings() -> None:
         lab.tune("dropout", i, {}, [0.5 + i / 10], seconds=1.04)
     lab.confirm("none", [0.5], [0.5])
     lab.confirm("dropout", [0.5], [0.5])
-    own = {row.strategy: row.trials for row in lab.tuning().strategies}
-    _, rows = equal_compute(own, minimized=False)
+    trials = {row.strategy: row.trials for row in lab.tuning().strategies}
+    _, rows = equal_compute(trials, minimized=False)
     assert [(row.count, row.differs) for row in rows] == [(2, False), (2, False)]
 
 
@@ -57,12 +57,12 @@ def test_no_equal_compute_without_exchangeable_trials(definition: dict[str, obje
 
 def test_unequal_slowdowns_disable_equal_compute() -> None:
     def lab(fresh: float) -> Lab:
-        made = Lab({"none": [LR], "dropout": [LR, P]})
-        made.tune("none", 0, {"optimizer.lr": 1e-3}, [0.8], chosen=True, seconds=4.0)
-        made.tune("dropout", 0, {"optimizer.lr": 1e-3}, [0.8], chosen=True, seconds=2.0)
-        made.confirm("none", [0.8, 0.8], [0.7, 0.7], seconds=4.0)
-        made.confirm("dropout", [0.8, 0.8], [0.7, 0.7], seconds=fresh)
-        return made
+        study = Lab({"none": [LR], "dropout": [LR, P]})
+        study.tune("none", 0, {"optimizer.lr": 1e-3}, [0.8], chosen=True, seconds=4.0)
+        study.tune("dropout", 0, {"optimizer.lr": 1e-3}, [0.8], chosen=True, seconds=2.0)
+        study.confirm("none", [0.8, 0.8], [0.7, 0.7], seconds=4.0)
+        study.confirm("dropout", [0.8, 0.8], [0.7, 0.7], seconds=fresh)
+        return study
 
     (caveat,) = [text for text in lab(4.1).task().caveats if "other processes slowed" in text]
     assert re.findall(r"(\w+) (\d\.\d+) s in tuning and (\d\.\d+)", caveat) == [
@@ -76,13 +76,13 @@ def test_unequal_slowdowns_disable_equal_compute() -> None:
 
 def test_a_stalled_trial_disables_equal_compute() -> None:
     def lab(longest: float) -> Lab:
-        made = Lab({"none": [LR], "dropout": [LR, P]})
+        study = Lab({"none": [LR], "dropout": [LR, P]})
         for strategy in ("none", "dropout"):
             for i in range(4):
                 held = longest if (strategy, i) == ("dropout", 2) else 2.0
-                made.tune(strategy, i, {"optimizer.lr": 1e-3}, [0.8 - i / 10], chosen=i == 0, seconds=held)
-            made.confirm(strategy, [0.8, 0.8], [0.7, 0.7], seconds=2.0)
-        return made
+                study.tune(strategy, i, {"optimizer.lr": 1e-3}, [0.8 - i / 10], chosen=i == 0, seconds=held)
+            study.confirm(strategy, [0.8, 0.8], [0.7, 0.7], seconds=2.0)
+        return study
 
     (caveat,) = [text for text in lab(41.0).task().caveats if "single trials" in text]
     assert "(dropout 41.0 s, median 2.00 s)" in caveat

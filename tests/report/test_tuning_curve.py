@@ -1,4 +1,4 @@
-"""Expected best of fewer trials, against all subsets."""
+"""Expected best score of fewer trials, against the mean over all subsets."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -13,16 +13,16 @@ TESTS = [0.60, 0.71, 0.57, 0.71, 0.70, 0.45, 0.72]
 
 
 def brute(scores: Sequence[float | None], judged: Sequence[float | None], best: Callable[..., int]) -> list[float]:
-    """The mean over all subsets that hold a score."""
-    found = []
+    """Return the mean over all subsets with a score."""
+    best_of_subsets = []
     for k in range(1, len(scores) + 1):
         series = []
         for subset in combinations(range(len(scores)), k):
-            known = [i for i in subset if scores[i] is not None]
-            if known:
-                series.append(judged[best(known, key=lambda i: scores[i])])
-        found.append(fmean(value for value in series if value is not None))
-    return found
+            scored = [i for i in subset if scores[i] is not None]
+            if scored:
+                series.append(judged[best(scored, key=lambda i: scores[i])])
+        best_of_subsets.append(fmean(value for value in series if value is not None))
+    return best_of_subsets
 
 
 @pytest.mark.parametrize("minimized", [False, True])
@@ -46,12 +46,12 @@ def test_by_hand() -> None:
 
 def test_many_trials_stay_exact() -> None:
     n = 400
-    found = expected_best([float(i) for i in range(1, n + 1)], minimized=False)
-    for k in (1, 7, 200, n):  # the mean of the largest of k numbers from 1 to n
-        assert found[k - 1] == pytest.approx(k * (n + 1) / (k + 1))
+    curve = expected_best([float(i) for i in range(1, n + 1)], minimized=False)
+    for k in (1, 7, 200, n):  # mean maximum of k numbers from 1 to n
+        assert curve[k - 1] == pytest.approx(k * (n + 1) / (k + 1))
 
 
 def test_the_best_so_far_keeps_the_order_of_trials() -> None:
     assert best_so_far([None, 0.5, 0.4, 0.7, None], minimized=False) == [None, 0.5, 0.5, 0.7, 0.7]
     assert best_so_far([0.5, 0.4, 0.7], [5.0, 4.0, 7.0], minimized=True) == [5.0, 4.0, 4.0]
-    assert best_so_far([0.5, 0.5], [1.0, 2.0], minimized=False) == [1.0, 1.0]  # the first of equals, as in tuning
+    assert best_so_far([0.5, 0.5], [1.0, 2.0], minimized=False) == [1.0, 1.0]  # the first of equal scores, as in tuning

@@ -1,4 +1,4 @@
-"""Findings on a study's tuning: choices, edges and methods, by hand."""
+"""Findings on the tuning of a study: choices, edges and methods."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_cost_and_choice_of_a_tuning() -> None:
     assert dropout.validation == pytest.approx(0.77)
     assert dropout.test == pytest.approx(0.74)
     assert dropout.optimism == pytest.approx(0.80 - 0.74)
-    assert [l2.count(what) for what in ("finished", "pruned", "diverged", "failed")] == [1, 0, 1, 1]
+    assert [l2.count(outcome) for outcome in ("finished", "pruned", "diverged", "failed")] == [1, 0, 1, 1]
     assert l2.optimism == pytest.approx(0.71 - 0.70)
 
 
@@ -64,7 +64,7 @@ def test_caveats_on_edges_and_missing_scores() -> None:
     assert not any("Unequal" in text for text in caveats)
 
 
-def test_an_edge_that_is_off_or_the_off_value_is_none() -> None:
+def test_an_off_value_is_no_edge() -> None:
     p = Range("p", 0.0, 0.8, off=0.0)
     strength = Range("strength", 1e-6, 0.1, log=True, off=0.0)
     norm = Range("max_norm", 0.5, 4.0, log=True, off=math.inf)

@@ -1,4 +1,4 @@
-"""The section of the page on a study's tuning."""
+"""The section of the page on the tuning of a study."""
 
 import re
 from pathlib import Path
@@ -14,9 +14,9 @@ from tests.report.study_by_hand import LR, Lab, small
 
 
 def report(lab: Lab, folder: Path) -> str:
-    """The page, without its places to break."""
-    made = make_report("x", resolve_question(lab.records), lab.records, _untracked, SOURCE, folder, study=lab.study)
-    return made.page.read_text().replace("<wbr>", "")
+    """Return the page without optional line breaks."""
+    written = make_report("x", resolve_question(lab.records), lab.records, _untracked, SOURCE, folder, study=lab.study)
+    return written.page.read_text().replace("<wbr>", "")
 
 
 def _untracked(run_ids: object, metric: str) -> dict[str, History]:
@@ -24,7 +24,7 @@ def _untracked(run_ids: object, metric: str) -> dict[str, History]:
 
 
 @pytest.mark.slow
-def test_a_strategy_without_a_score_is_not_dropped_in_silence(tmp_path: Path) -> None:
+def test_a_strategy_without_a_score_is_listed(tmp_path: Path) -> None:
     lab = small()
     lab.space = {**lab.space, "sam": [LR]}
     lab.tune("sam", 0, {"optimizer.lr": 1e-3}, ["diverged"])
@@ -55,18 +55,20 @@ def test_the_page_shows_the_tuning_in_order(tmp_path: Path) -> None:
     assert "l2, tuning trial 0" in page
     assert (tmp_path / "tuning.csv").read_text().count("\n") == 10
     assert (tmp_path / "response.png").stat().st_size > 10_000
-    assert page.count("<title>none, trial 1: 0.65 (lr=0.0002)</title>") == 5  # own panel, and two of each other
+    assert (
+        page.count("<title>none, trial 1: 0.65 (lr=0.0002)</title>") == 5
+    )  # its own panel, and two panels of each other strategy
     assert page.count("<title>dropout, trial 2: 0.8 (lr=0.0099, dropout.p=0.6)</title>") == 2
 
 
 @pytest.mark.slow
-def test_which_value_mattered_is_reported_from_sixteen_trials_on(tmp_path: Path) -> None:
+def test_importances_are_reported_from_sixteen_trials_on(tmp_path: Path) -> None:
     lab = small()
     for i in range(3, 18):
         lab.tune("dropout", i, {"optimizer.lr": 1e-3 * (1 + i % 2), "regularizer.dropout.p": i / 25}, [0.5 + i / 90])
-    found = lab.tuning().importances
-    assert list(found) == ["dropout"]  # none has one key, and l2 three trials
-    assert found["dropout"]["regularizer.dropout.p"] > 0.7
+    shares = lab.tuning().importances
+    assert list(shares) == ["dropout"]  # none has one key, and l2 three trials
+    assert shares["dropout"]["regularizer.dropout.p"] > 0.7
     row = re.search(
         r'<td class="name">dropout</td><td class="name">(dropout.p \d+ %, lr \d+ %)</td>', report(lab, tmp_path)
     )
@@ -81,9 +83,9 @@ def test_each_task_has_its_own_trials(tmp_path: Path) -> None:
         for i in range(2):
             lab.tune(strategy, i, {"optimizer.lr": 1e-3, "regularizer.dropout.p": 0.4}, [0.9 + i / 100], chosen=i == 1)
         lab.confirm(strategy, [0.9, 0.9], [0.9, 0.9])
-    found = compute_findings(lab.records, resolve_question(lab.records, metric="test/accuracy"), study=lab.study).tasks
-    trials = {task.task.data: task.tuning.trials for task in found if task.tuning is not None}
-    assert {data: len(some) for data, some in trials.items()} == {"digits": 9, "wine": 4}
+    tasks = compute_findings(lab.records, resolve_question(lab.records, metric="test/accuracy"), study=lab.study).tasks
+    trials = {task.task.data: task.tuning.trials for task in tasks if task.tuning is not None}
+    assert {data: len(of_data) for data, of_data in trials.items()} == {"digits": 9, "wine": 4}
     assert {trial.score for trial in trials["wine"]} == {0.9, 0.91}
     assert report(lab, tmp_path).count(">Chosen trials<") == 2
     assert (tmp_path / "tuning.csv").read_text().count("\nwine mlp,") == 4
