@@ -1,4 +1,4 @@
-"""Keys that an app does not read, or that have no effect beside others."""
+"""Keys that an app does not read, or that have no effect with other keys."""
 
 import pytest
 
@@ -25,13 +25,13 @@ WITHOUT_EFFECT = {
 
 
 @pytest.mark.parametrize("typed", WITHOUT_EFFECT, ids=str)
-def test_what_has_no_effect_beside_the_other_keys_is_refused(typed):
+def test_keys_without_effect_are_refused(typed):
     app, *words = typed.split()
     with config_error(WITHOUT_EFFECT[typed]):
         prepare_arguments(words, app)
 
 
-def test_such_keys_pass_where_they_have_an_effect():
+def test_keys_with_an_effect_pass():
     prepare_arguments(["train_mode=true", "passes=8", "generation.seed=1"], "generate")
     prepare_arguments(["temperature=1", "generation.seed=1", "tracking.experiment=a"], "generate")
     prepare_arguments(["+trainer.min_epochs=2", "regularizer=early_stopping"], "train", check)

@@ -1,4 +1,4 @@
-"""Which code and libraries are part of a run's identity: one change moves the runs that use it, and no others."""
+"""Code and libraries in the identity of a run: a change affects the runs that use it, and no others."""
 
 import shutil
 from importlib.metadata import version
@@ -33,7 +33,7 @@ def configs() -> dict[str, dict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("file", "moved"),
+    ("file", "affected"),
     [
         ("regularizers/l2.py", {"l2", "both"}),
         ("regularizers/_class_probabilities.py", {"focal", "smooth"}),
@@ -63,16 +63,16 @@ def configs() -> dict[str, dict]:
         ("training/effect_guard.py", set()),
     ],
 )
-def test_a_file_of_reglab_moves_the_runs_that_use_it(
-    configs: dict[str, dict], tmp_path: Path, file: str, moved: set[str]
+def test_a_changed_file_affects_the_runs_that_use_it(
+    configs: dict[str, dict], tmp_path: Path, file: str, affected: set[str]
 ) -> None:
-    changed = shutil.copytree(PROJECT / "src/reglab", tmp_path / "reglab", ignore=shutil.ignore_patterns("__pycache__"))
-    with (changed / file).open("a") as code:
+    copy = shutil.copytree(PROJECT / "src/reglab", tmp_path / "reglab", ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / file).open("a") as code:
         code.write("# another\n")
     before = {name: code_of(plain) for name, plain in configs.items()}
-    after = {name: code_of(plain, changed) for name, plain in configs.items()}
-    assert {name for name in configs if before[name].parts != after[name].parts} == moved
-    assert {name: found.versions for name, found in before.items()} == {n: f.versions for n, f in after.items()}
+    after = {name: code_of(plain, copy) for name, plain in configs.items()}
+    assert {name for name in configs if before[name].parts != after[name].parts} == affected
+    assert {name: code.versions for name, code in before.items()} == {n: f.versions for n, f in after.items()}
 
 
 def test_line_endings_do_not_count(configs: dict[str, dict], tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_line_endings_do_not_count(configs: dict[str, dict], tmp_path: Path) -> 
     assert code_of(configs["both"], other) == code_of(configs["both"])
 
 
-def test_the_core_holds_no_single_method_data_set_or_network(configs: dict[str, dict]) -> None:
+def test_the_core_contains_no_single_method_data_set_or_network(configs: dict[str, dict]) -> None:
     modules = set(code_of(configs["none"]).modules) - {
         "reglab.data.digits",
         "reglab.models.mlp",
@@ -94,20 +94,20 @@ def test_the_core_holds_no_single_method_data_set_or_network(configs: dict[str, 
     assert not {name for name in modules if name.startswith(("reglab.config", "reglab.tracking", "reglab.study"))}
 
 
-def minor(package: str) -> str:
+def minor_version(package: str) -> str:
     return ".".join(version(package).split("+")[0].split(".")[:2])
 
 
 def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dict[str, dict]) -> None:
     def versions(name: str) -> dict[str, str]:
-        found: Code = code_of(configs[name])
-        return found.versions
+        code: Code = code_of(configs[name])
+        return code.versions
 
-    base = {name: minor(name) for name in ("torch", "numpy", "torchmetrics")}
-    base |= {"pytorch_lightning": minor("pytorch-lightning"), "sklearn": minor("scikit-learn")}
+    base = {name: minor_version(name) for name in ("torch", "numpy", "torchmetrics")}
+    base |= {"pytorch_lightning": minor_version("pytorch-lightning"), "sklearn": minor_version("scikit-learn")}
     assert versions("none") == base
-    assert versions("text") == base | {name: minor(name) for name in ("tokenizers", "transformers")}
-    assert versions("csv") == base | {name: minor(name) for name in ("pandas", "pyarrow")}
+    assert versions("text") == base | {name: minor_version(name) for name in ("tokenizers", "transformers")}
+    assert versions("csv") == base | {name: minor_version(name) for name in ("pandas", "pyarrow")}
     mnist1d = OmegaConf.to_container(Composer().compose(["data=mnist1d"]), resolve=True)
     assert code_of(mnist1d).versions["mnist1d"] == version("mnist1d")  # type: ignore[arg-type]
 

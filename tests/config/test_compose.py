@@ -1,4 +1,4 @@
-"""One run's config from its overrides."""
+"""Composition of a run's config from its overrides."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -40,12 +40,12 @@ def composer():
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", JOBS, ids=" ".join)
 def test_an_edited_config_equals_a_composed_one(composer, overrides):
-    composer.compose(["seed=11", *[o for o in overrides if "=" in o and "." not in o.split("=")[0]]])  # warm
+    composer.compose(["seed=11", *[o for o in overrides if "=" in o and "." not in o.split("=")[0]]])  # fill the cache
     edited, fresh = composer.compose(overrides), compose(overrides)
     whole = Composer().whole(overrides)
     assert OmegaConf.to_yaml(edited) == OmegaConf.to_yaml(fresh)
     assert OmegaConf.to_container(edited, resolve=True) == OmegaConf.to_container(fresh, resolve=True)
-    if "experiment=seed_l2" not in overrides:  # else tidied
+    if "experiment=seed_l2" not in overrides:  # there unused strengths are removed
         plain = OmegaConf.to_container(whole)
         del plain["hydra"]
         assert OmegaConf.to_container(edited) == plain
@@ -59,7 +59,7 @@ def test_jobs_do_not_share_state(composer):
     assert composer.compose(["seed=1"]).optimizer.lr == 1e-3
 
 
-def test_seed_moves_what_follows_it(composer):
+def test_seed_sets_the_seeds_of_data(composer):
     cfg = composer.compose(["seed=4"])
     assert (cfg.data.seed, cfg.data.split_seed) == (4, 4)
     assert composer.compose(["seed=4", "data.split_seed=0"]).data.split_seed == 0

@@ -1,4 +1,4 @@
-"""Keys that need another key are refused without it, with the setting as typed, and pass beside it."""
+"""Keys that need another key are refused without it and pass with it."""
 
 import pytest
 from omegaconf import OmegaConf

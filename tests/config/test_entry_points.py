@@ -1,4 +1,4 @@
-"""Wrong command lines through the real entry points: exit code 2, one line that names the key, and nothing tracked."""
+"""Wrong command lines through the real entry points: exit code 2, a one-line error with the key, nothing tracked."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from reglab.paths import PROJECT
 from tests.processes import Process
 
 RUN = "run_id=0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-# What is typed, by the pipeline; the last word is wrong, and its key is named.
+# Command lines by pipeline; the last override is wrong, and the message names its key.
 WRONG: dict[str, list[str]] = {
     "train": [
         *("+foo=1", "++seed=maybe", "seed=1e20", "tracking.parent=deadbeef"),
@@ -69,18 +69,18 @@ WRONG: dict[str, list[str]] = {
 }
 
 
-def enter(app: str, lines: str) -> None:
-    """Start a pipeline's file as a command would, for one command line after the other; print what came of each."""
+def run_pipeline(app: str, lines: str) -> None:
+    """Run a pipeline's file with each command line and print exit codes, outputs and seconds as JSON."""
     messages = []
     for line in json.loads(lines):
         sys.argv = [f"pipelines/{app}.py", *line]
-        out, err, code, began = io.StringIO(), io.StringIO(), 0, time.perf_counter()
+        out, err, code, start = io.StringIO(), io.StringIO(), 0, time.perf_counter()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 runpy.run_path(str(PROJECT / "pipelines" / f"{app}.py"), run_name="__main__")
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
-        messages.append((code, out.getvalue(), err.getvalue(), time.perf_counter() - began))
+        messages.append((code, out.getvalue(), err.getvalue(), time.perf_counter() - start))
     sys.stdout.write(f"{json.dumps(messages)}\n")
 
 
@@ -90,10 +90,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert os.listdir(tmp_path) == []  # nothing was tracked or written
 
 
-def entered(app: str, lines: list[list[str]], folder: Path) -> list[Any]:
-    process = Process(enter, app, json.dumps(lines), cwd=folder)
-    found: list[Any] = json.loads(process.communicate().splitlines()[-1])
-    return found
+def run_command_lines(app: str, lines: list[list[str]], folder: Path) -> list[Any]:
+    process = Process(run_pipeline, app, json.dumps(lines), cwd=folder)
+    results: list[Any] = json.loads(process.communicate().splitlines()[-1])
+    return results
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_a_wrong_command_line_ends_with_its_key_and_leaves_nothing(app: str, fol
         if not any(word.startswith("tracking.uri=") for word in line):
             line.append(f"tracking.uri=sqlite:///{folder}/mlflow.db")
     wrong = {}
-    for typed, (code, out, err, seconds) in zip(WRONG[app], entered(app, lines, folder), strict=True):
+    for typed, (code, out, err, seconds) in zip(WRONG[app], run_command_lines(app, lines, folder), strict=True):
         key = typed.split(" ")[-1].lstrip("+~").split("=")[0]
         named = err.lstrip("+~").startswith(key)
         if (code, out, err.count("\n"), named) != (2, "", 1, True) or "Traceback" in err or seconds > 20:
@@ -114,10 +114,10 @@ def test_a_wrong_command_line_ends_with_its_key_and_leaves_nothing(app: str, fol
 
 def test_generate_checks_the_prompt_before_the_run(folder: Path) -> None:
     store = f"tracking.uri=sqlite:///{folder}/mlflow.db"
-    without, empty = entered("generate", [[store], ["prompt=", store]], folder)
+    without, empty = run_command_lines("generate", [[store], ["prompt=", store]], folder)
     code, out, err, _ = without
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("prompt: ")
     assert "prompt=TEXT" in err
     assert empty[0] == 2
-    assert "prompt" not in empty[2]  # an empty prompt begins a text; there is no run
+    assert "prompt" not in empty[2]  # an empty prompt is valid; the error is about the missing run

@@ -1,4 +1,4 @@
-"""Errors of wrong settings of a run, and settings that pass; strengths are in `test_regularizer_errors`."""
+"""Errors about wrong settings of a run, and valid settings; for strengths see `test_regularizer_errors`."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from reglab.config.check_run import check
 from reglab.schema.errors import ConfigError
 from tests.errors import config_error
 
-# By what is typed: the setting, and words of the problem and the remedy.
+# By override: the setting, and words of the problem and the remedy.
 WRONG = {
     # names and grammar
     "regularizer=dropuot": "regularizer=dropuot: no such option ... dropout?",
@@ -72,7 +72,7 @@ WRONG = {
     "direction=up": "direction=up: one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",
     "resume=yes": "resume=yes: must be true or false, or null",
-    # of sweeps alone
+    # only in sweeps
     "metric=test/balanced_accuracy direction=max select_by=val/loss": (
         "metric=test/balanced_accuracy: only in sweeps ... -m"
     ),
@@ -99,7 +99,7 @@ WRONG = {
     "model.hidden_sizes={a:1}": "model.hidden_sizes={a:1}: must be a list",
     "-m seed=0,1 hydra.run.dir=x": "hydra.run.dir=x: only in a single run",
     "-m seed=0,1 hydra={run:{dir:x}}": "hydra.run.dir=x: only in a single run",
-    # what would have no effect
+    # settings without effect
     "data=[digits,wine]": "data=[digits,wine]: one option ... (-m) ... data=digits",
     "data=wine data.name=x": "data.name=x: data=wine is fixed",
     "model=llama_small data=python_docs model.name=llama": "model.name=llama: model=llama_small is fixed",
@@ -131,7 +131,7 @@ WRONG = {
     "data.label_noise=1e-30": "data.label_noise=1e-30: too small",
     "+trainer.min_epochs=5": "+trainer.min_epochs=5: end early ... regularizer=early_stopping",
     "model=llama data=python_docs data.tokenizer=characters data.vocab_size=999": "data.vocab_size=999: is for",
-    # beyond what is stored, or finishes
+    # values too large to store or to run
     "seed=100000000000000000000": "seed=100000000000000000000: 0 or more, at most 92233720",
     "data=python_docs model=llama data.vocab_size=999999999": (
         "data.vocab_size=999999999: 257 or more, at most 1000000"
@@ -190,13 +190,13 @@ def test_a_very_long_value_is_cut() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("typed", RIGHT, ids=str)
-def test_a_right_config_passes_unchanged(typed):
+def test_a_valid_config_passes_unchanged(typed):
     words = typed.split()
     flags = words[words.index("--cfg") :][:2] if "--cfg" in words else []
     assert prepare_arguments(words, "train", check) == [*flags, *(word for word in words if word not in flags)]
 
 
-def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
+def test_a_note_names_the_replaced_value_of_a_repeated_key(capsys):
     assert prepare_arguments(["seed=1", "data=wine", "seed=2"], "train", check) == ["seed=1", "data=wine", "seed=2"]
     assert capsys.readouterr().err.startswith("note: seed=1 is replaced by seed=2,")
     prepare_arguments(["seed=1", "seed=1"], "train", check)
@@ -207,10 +207,10 @@ def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
     assert " optimizer.lr=1e-2" in err
 
 
-def test_in_a_sweep_a_single_strength_waits_for_its_strategy():
+def test_a_single_strength_in_a_sweep_becomes_a_choice():
     typed = ["-m", "experiment=compare", "regularizer.l1.strength=1e-3", "regularizer.l2.strength=1,2", "seed=0"]
-    handed = ["-m", "experiment=compare", "regularizer.l1.strength=choice(1e-3)", *typed[3:]]
-    assert prepare_arguments(typed, "train", check) == handed
+    expected = ["-m", "experiment=compare", "regularizer.l1.strength=choice(1e-3)", *typed[3:]]
+    assert prepare_arguments(typed, "train", check) == expected
 
 
 def test_a_file_is_suggested(tmp_path):

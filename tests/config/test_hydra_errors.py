@@ -1,4 +1,4 @@
-"""Messages of Hydra and OmegaConf become errors with a key, a problem and a remedy."""
+"""Translation of messages of Hydra and OmegaConf into errors with a key, a problem and a remedy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who a run is."""
+"""Identity of a run: a hash of the settings that affect its results."""
 
 import subprocess
 import sys
@@ -53,11 +53,11 @@ SCIENCE = [
     "trainer.gradient_clip_val=1",
     "+trainer.accumulate_grad_batches=2",
 ]
-DIFFERENT = [  # which a hash that takes 1.0 for 1 would take for the same
+DIFFERENT = [  # equal under a hash that does not distinguish 1.0 from 1
     ("trainer.limit_train_batches=1", "trainer.limit_train_batches=1.0"),
     ("+trainer.val_check_interval=1", "+trainer.val_check_interval=1.0"),
 ]
-APART = [
+UNRELATED = [
     "trainer.accelerator=gpu",
     "trainer.progress=false",
     "tracking.uri=sqlite:////tmp/other.db",
@@ -86,21 +86,21 @@ def composer():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("override", SCIENCE)
-def test_each_scientific_key_moves_the_identity(composer, override):
+def test_each_scientific_key_changes_the_identity(composer, override):
     assert config_hash(composer.compose([*BASE, override])) != config_hash(composer.compose(BASE))
 
 
-@pytest.mark.parametrize("override", APART)
-def test_no_other_key_does(composer, override):
+@pytest.mark.parametrize("override", UNRELATED)
+def test_other_keys_do_not_change_the_identity(composer, override):
     assert config_hash(composer.compose([*BASE, override])) == config_hash(composer.compose(BASE))
 
 
 def test_the_order_of_keys_and_the_way_numbers_are_written_do_not_count(composer):
-    def turned(node):
-        return {key: turned(node[key]) for key in reversed(node)} if isinstance(node, dict) else node
+    def reversed_keys(node):
+        return {key: reversed_keys(node[key]) for key in reversed(node)} if isinstance(node, dict) else node
 
     cfg = composer.compose(BASE)
-    assert config_hash(OmegaConf.create(turned(OmegaConf.to_container(cfg)))) == config_hash(cfg)
+    assert config_hash(OmegaConf.create(reversed_keys(OmegaConf.to_container(cfg)))) == config_hash(cfg)
     assert config_hash(composer.compose(["regularizer=[l1,dropout]", "scheduler=cosine"])) == config_hash(cfg)
     assert config_hash(composer.compose(["optimizer.lr=1"])) == config_hash(composer.compose(["optimizer.lr=1.0"]))
     assert config_hash(composer.compose(["optimizer.lr=1e-2"])) == config_hash(composer.compose(["optimizer.lr=.01"]))
@@ -126,9 +126,11 @@ PINNED = OmegaConf.create(
 )
 
 
-def test_the_part_of_the_config_is_the_same_for_ever():
-    """A change of it makes every tracked run unknown to the sweeps that could reuse it, and to the message that says
-    why they do not. It is the identity of the runs that were tracked under rule 1."""
+def test_the_hash_of_a_config_never_changes():
+    """Compare with a fixed hash: with another one, sweeps could not find tracked runs to reuse or to report.
+
+    It is also the identity of runs tracked under rule 1.
+    """
     assert recipe_hash(PINNED) == "4ee72d477c41cbc8"
     assert RULE == "2"
 
@@ -143,7 +145,7 @@ print(config_hash(compose({BASE!r})))"""
     assert hashed.stdout.strip() == config_hash(composer.compose(BASE))
 
 
-def test_a_setting_is_what_strategies_are_compared_in(composer):
+def test_a_setting_excludes_strategy_and_seeds(composer):
     base = composer.compose(BASE)
     for same in ("regularizer=l2", "seed=5", "data.split_seed=9", "regularizer.dropout.p=0.1"):
         assert setting_hash(composer.compose([*BASE, same])) == setting_hash(base)
@@ -153,20 +155,20 @@ def test_a_setting_is_what_strategies_are_compared_in(composer):
     assert "seed" not in setting_fields(base)["data"]
 
 
-def test_a_file_enters_by_its_content(composer, tmp_path):
+def test_a_file_is_identified_by_its_content(composer, tmp_path):
     def identity(path):
         return config_hash(composer.compose(["data=csv", f"data.path={path}", "data.target=y"]))
 
-    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    one.write_text("x,y\n1,2\n")
-    two.write_text("x,y\n1,2\n")
-    before = identity(one)
-    assert identity(two) == before
-    two.write_text("x,y\n1,2\n3,4\n")
-    assert identity(two) != before
+    first, second = tmp_path / "one.csv", tmp_path / "two.csv"
+    first.write_text("x,y\n1,2\n")
+    second.write_text("x,y\n1,2\n")
+    before = identity(first)
+    assert identity(second) == before
+    second.write_text("x,y\n1,2\n3,4\n")
+    assert identity(second) != before
 
 
-def test_a_table_without_a_split_column_is_what_it_was_before_there_were_any(composer, tmp_path):
+def test_a_table_without_a_split_column_keeps_its_earlier_identity(composer, tmp_path):
     (tmp_path / "one.csv").write_text("x,y\n1,2\n")
     csv = ["data=csv", f"data.path={tmp_path / 'one.csv'}", "data.target=y"]
     assert not {"split_column", "split_by", "test_fold", "val_fold"} & set(
@@ -228,9 +230,9 @@ def test_a_name_in_the_cache_of_the_hub_counts_by_its_commit(composer, tmp_path,
     cfg = composer.compose(["model=hf_causal_lm", "model.path=some/decoder", "data=python_docs"])
     absent = config_hash(cfg)
     (tmp_path / "models--some--decoder" / "refs").mkdir(parents=True)
-    found = set()
+    hashes = set()
     for commit in ("a" * 40, "b" * 40):
         (tmp_path / "models--some--decoder" / "refs" / "main").write_text(commit)
-        found.add(config_hash(cfg))
+        hashes.add(config_hash(cfg))
         assert identity_parts(cfg)["model"]["path"] == f"some/decoder@{commit}"
-    assert len({*found, absent}) == 3
+    assert len({*hashes, absent}) == 3

@@ -1,4 +1,4 @@
-"""Errors of wrong strengths, schedules and combinations of regularizers with data and models."""
+"""Errors about wrong strengths, schedules and combinations of regularizers with data and models."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from reglab.cli import prepare_arguments
 from reglab.config.check_run import check
 from tests.errors import config_error
 
-# By what is typed: the setting, and words of the problem and the remedy.
+# By override: the setting, and words of the problem and the remedy.
 WRONG = {
     "regularizer.dropout.p=.3": "regularizer.dropout.p=.3: the strategy is none ... regularizer=dropout",
     "+regularizer.l1.strength=3": "regularizer.l1.strength=3: the strategy is none ... regularizer=l1",

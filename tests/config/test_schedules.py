@@ -1,4 +1,4 @@
-"""Schedules of strengths are checked by kind, keys and range."""
+"""Checks of strength schedules: kind, keys and range."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which strengths of a sweep mean which of its jobs."""
+"""Assignment of the strengths of a sweep to its jobs."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def jobs(*choices):
     return [list(job) for job in itertools.product(*choices)]
 
 
-def test_a_strength_counts_for_the_strategies_that_hold_it(composer):
+def test_a_strength_applies_to_the_strategies_with_its_regularizer(composer):
     expanded = jobs(
         ["regularizer=none", "regularizer=dropout"],
         ["regularizer.dropout.p=0.1", "regularizer.dropout.p=0.3"],
@@ -29,7 +29,7 @@ def test_a_strength_counts_for_the_strategies_that_hold_it(composer):
     ]
 
 
-def test_lists_hold_all_their_members(composer):
+def test_strengths_apply_to_all_members_of_a_list(composer):
     expanded = jobs(
         ["regularizer=l1", "regularizer=[dropout,l1]"], ["regularizer.l1.strength=1"], ["regularizer.dropout.p=0.1"]
     )
@@ -45,6 +45,6 @@ def test_a_strength_that_no_job_can_use_is_refused(composer):
         fit_strengths(expanded, composer)
 
 
-def test_a_strength_from_an_experiment_file_may_be_of_no_use(composer):
+def test_an_unused_strength_of_an_experiment_is_ignored(composer):
     expanded = jobs(["regularizer=none", "regularizer=l1"], ["regularizer.dropout.p=0.1"])
     assert fit_strengths(expanded, composer, {"regularizer.dropout.p"}) == [["regularizer=none"], ["regularizer=l1"]]

@@ -1,4 +1,4 @@
-"""Settings of the Trainer, the optimizer and the scheduler: each acts or is refused, whatever the environment holds."""
+"""Settings of Trainer, optimizer and scheduler, and environment variables: each has an effect or is refused."""
 
 import inspect
 
@@ -72,7 +72,7 @@ def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy
         ),
     ],
 )
-def test_what_would_be_ignored_is_refused(typed: str, expected: str) -> None:
+def test_settings_without_effect_are_refused(typed: str, expected: str) -> None:
     check_error(refusal(*typed.split()), expected)
 
 
@@ -103,7 +103,7 @@ def test_one_of_several_processes_is_refused_and_an_allocation_is_not() -> None:
     check_environment({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0", "ONEDNN_DEFAULT_FPMATH_MODE": "strict"})
 
 
-def test_variables_that_move_last_digits_are_recorded() -> None:
-    found = recorded_variables({"MKL_CBWR": "COMPATIBLE", "HOME": "/home/someone", "ATEN_CPU_CAPABILITY": ""})
-    assert found == {"MKL_CBWR": "COMPATIBLE"}
-    assert "LD_PRELOAD" not in RECORDED  # a path of the machine
+def test_variables_that_change_rounding_are_recorded() -> None:
+    recorded = recorded_variables({"MKL_CBWR": "COMPATIBLE", "HOME": "/home/someone", "ATEN_CPU_CAPABILITY": ""})
+    assert recorded == {"MKL_CBWR": "COMPATIBLE"}
+    assert "LD_PRELOAD" not in RECORDED  # a path on the machine

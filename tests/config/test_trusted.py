@@ -1,4 +1,4 @@
-"""No class, variable or file that only in the tracking store is used."""
+"""Classes, variables and files that are named only in the tracking store are not used."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.errors import check_error, config_error
 REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
 
 
-def test_what_the_config_tree_names_is_trusted() -> None:
+def test_classes_in_the_config_tree_are_trusted() -> None:
     assert {"reglab.models.MLP", "torch.optim.AdamW"} <= known_targets()
     check_targets(compose(["regularizer=[dropout,l1]", "scheduler=cosine", "data=mnist1d", "model=cnn"]))
 
@@ -70,13 +70,13 @@ def test_anything_else_is_refused_wherever_it_stands(override: str, key: str) ->
         "seed=" + "[" * 5_000,
     ],
 )
-def test_what_would_read_more_than_the_config_tree_is_refused_before_it_is_composed(override: str) -> None:
+def test_overrides_that_read_outside_the_config_tree_are_refused_before_composing(override: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_overrides(["seed=1", override])
     assert "\n" not in str(caught.value)
 
 
-def test_overrides_of_every_day_are_none_of_it() -> None:
+def test_common_overrides_pass() -> None:
     check_overrides(
         [
             "data=csv", "data.path=/a/my table.csv", "data.target='km/h'", "regularizer=[dropout,l2]",
@@ -101,7 +101,7 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
     assert cfg.data.path == str(tmp_path / "here.csv")
     with config_error("data.root=x: the run has none"):
         apply_typed(compose(run), Typed({"data.root": "x"}))
-    apply_typed(compose(run), Typed(), reads=("model",))  # where its data are not read
+    apply_typed(compose(run), Typed(), reads=("model",))  # the data are not read
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:
         apply_typed(again, Typed({"model.target": "my.Net", "model.args": args}))
 
 
-def test_texts_made_from_the_run_and_files_of_the_config_tree_need_no_word() -> None:
+def test_text_from_the_run_and_files_of_the_config_tree_need_no_confirmation() -> None:
     for run in (["data=python_docs", "data.tokenizer=bpe", "model=llama"], ["data=mnist1d"], ["data=khan"]):
         apply_typed(compose(run), Typed())
 

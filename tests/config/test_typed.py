@@ -1,4 +1,4 @@
-"""A value as it is typed is read back by Hydra's grammar as the same value."""
+"""Formatted override values, which Hydra's grammar parses to the same values."""
 
 from typing import Any
 

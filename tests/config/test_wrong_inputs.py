@@ -1,4 +1,4 @@
-"""Every key of every config with wrong values: refused by name in an instant, or a value of the kind that it may be."""
+"""Wrong values for every key of every config: refused fast with the name of the key, or of a permitted type."""
 
 import sys
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ import pytest
 
 from tests.config import wrong_inputs
 
-SHARES = {"train": 160}  # one case in so many; of other apps one in 40
+SHARES = {"train": 160}  # one case in 160; in 40 for other apps
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the files of the cases are, and a module that Python finds."""
+    """Folder for the files of the cases, also on the import path."""
     path = tmp_path_factory.mktemp("wrong")
     sys.path.insert(0, str(path))
     yield path
@@ -22,18 +22,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def paths(folder: Path) -> dict[str, str]:
-    """Files that are no data."""
+    """Paths of files without valid data, by description."""
     return wrong_inputs.files(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("app", wrong_inputs.APPS)
-def test_a_wrong_value_is_refused_by_its_key_or_is_of_its_kind(app: str, folder: Path, paths: dict[str, str]) -> None:
-    """A sample, the same at each time; ``python -m tests.config.wrong_inputs`` tries all."""
+def test_a_wrong_value_is_refused_with_its_key_or_has_a_permitted_type(
+    app: str, folder: Path, paths: dict[str, str]
+) -> None:
+    """Try a fixed sample of cases; ``python -m tests.config.wrong_inputs`` tries all."""
     every = list(wrong_inputs.cases(wrong_inputs.keys(app, folder), paths))
     tried = wrong_inputs.sample(every, SHARES.get(app, 40))
     assert len(tried) >= 10
-    wrong = {case.id: fault for case in tried if (fault := wrong_inputs.problem(case, wrong_inputs.outcome(case)))}
+    wrong = {
+        case.id: violation for case in tried if (violation := wrong_inputs.problem(case, wrong_inputs.outcome(case)))
+    }
     assert wrong == {}
 
 

@@ -1,6 +1,6 @@
-"""Wrong values for every key of every config, from the config tree itself: each is refused by name, or is of its kind.
+"""Try wrong values for every key of every config: each is refused with the name of the key, or has a permitted type.
 
-All of them, with a line for each that ends otherwise: ``python -m tests.config.wrong_inputs [APP ...]``.
+``python -m tests.config.wrong_inputs [APP ...]`` tries all cases and prints a line for each violation.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from reglab.study.definition import read_study
 APPS = ("train", "study", "report", "status", "rerun", "evaluate", "export", "generate", "ui")
 GROUPS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
 LONG = "a" * 100_000
-SECONDS = 2.0  # within which a check answers
+SECONDS = 2.0  # time limit of a check
 
-# What is typed after the = of a key, by what it is; files are made by `files`.
+# Values of overrides by kind and label; `files` adds those of the kind "file".
 VALUES: dict[str, dict[str, str]] = {
     "null": {"null": "null"},
     "bool": {"true": "true", "false": "false"},
@@ -71,9 +71,9 @@ VALUES: dict[str, dict[str, str]] = {
     "interpolation": {"unknown key": "${x}", "environment": "${oc.env:HOME}", "missing": "???", "itself": "${seed}"},
     "ways of writing": {"~": "~", "+": "+", "inside": "inside"},
 }
-# Kinds that a key may have beside that of its default. A list for one with the default null.
+# Permitted kinds of a key besides that of its default, for example a list if the default is null.
 _NUMBER = ("whole", "number", "interpolation of a number")
-BESIDE: dict[str, tuple[str, ...]] = {
+PERMITTED_KINDS: dict[str, tuple[str, ...]] = {
     **{f"data.{key}": ("whole", "null") for key in ("train_size", "batch_size", "id", "version")},
     "data.test_fraction": ("null", *_NUMBER),
     **{f"data.{key}": ("text", *_NUMBER) for key in ("target", "split_column", "image", "column")},
@@ -111,7 +111,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "regularizer": ("text", "list"),
 }
 
-# Off is infinite; and shares that leave no row or batch, which the data show.
+# Permitted extreme values: infinite off values, and fractions that only a check with data can refuse.
 EXTREMES = {
     *(("1e400", f"regularizer.{key}") for key in ("early_stopping.patience", "gradient_clipping.max_norm")),
     ("1e400", "regularizer.max_norm.max_norm"),
@@ -125,9 +125,9 @@ class Key(NamedTuple):
 
     Attributes:
         app: the app.
-        name: dotted.
-        default: its value; a mapping for a section.
-        context: overrides with which it is there.
+        name: dotted name.
+        default: default value; a mapping for a section.
+        context: overrides of a config that contains the key.
     """
 
     app: str
@@ -137,7 +137,7 @@ class Key(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A key with a wrong value, as it is typed."""
+    """A key with a wrong value and its overrides."""
 
     key: Key
     kind: str
@@ -146,12 +146,12 @@ class Case(NamedTuple):
 
     @property
     def id(self) -> str:
-        """In words."""
+        """Description of the case."""
         return f"{self.key.app} {self.key.name}: {self.label or 'nothing'}"
 
 
 class Outcome(NamedTuple):
-    """What came of a case: the message of a ConfigError, None where it was accepted; another error; its seconds."""
+    """Result of a case: message of its ConfigError (None if accepted), any other error, and CPU seconds."""
 
     message: str | None
     crash: str | None
@@ -159,7 +159,7 @@ class Outcome(NamedTuple):
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Paths that are no data, by what they are."""
+    """Write files that contain no valid data and return paths by description."""
     (folder / "empty.csv").write_text("")
     (folder / "binary.csv").write_bytes(bytes(range(256)))
     (folder / "no-permission.csv").write_text("a,y\n1,2\n")
@@ -176,7 +176,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def contexts(folder: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Group, option and overrides of every option of every group of runs, as the command in its file has them."""
+    """Yield group, option and overrides of every config file of a run, as in the command at its beginning."""
     from tests.test_configs import command
 
     (folder / "table.csv").write_text("a,b,answer\n1,2,x\n2,3,y\n")
@@ -184,39 +184,39 @@ def contexts(folder: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for group in GROUPS:
         for path in sorted((CONF / group).glob("[!_]*.yaml")):
             _, typed = command(path)
-            given = [word.replace("FILE", f"{folder}/table.csv").replace("COLUMN", "answer") for word in typed]
-            given = [word.replace("FOLDER", str(folder)) for word in given if not word.startswith("tracking.")]
-            yield group, path.stem, tuple(given)
+            overrides = [word.replace("FILE", f"{folder}/table.csv").replace("COLUMN", "answer") for word in typed]
+            overrides = [word.replace("FOLDER", str(folder)) for word in overrides if not word.startswith("tracking.")]
+            yield group, path.stem, tuple(overrides)
 
 
 @cache
 def composer(app: str) -> Composer:
-    """One for all cases of an app: composing again takes longer than a check."""
+    """Return the composer of an app, cached since creating it takes longer than a check."""
     return Composer(app)
 
 
 def keys(app: str, folder: Path) -> list[Key]:
-    """All keys of an app's config, sections among them, each once; of runs those of every option of every group."""
+    """Return all keys and sections of an app's config, for runs those of every option of every group."""
     plain = OmegaConf.to_container(composer(app).compose(_base(app)))
     assert isinstance(plain, dict)
-    found = {name: Key(app, name, default, _base(app)) for name, default in _nodes(plain) if name != "prompt"}
+    keys_by_name = {name: Key(app, name, default, _base(app)) for name, default in _nodes(plain) if name != "prompt"}
     for group, option, context in contexts(folder) if app == "train" else ():
         for name, default in _nodes({group: _option(group, option)}):
             if "._space_" not in name and not (name.endswith("._target_") and name.count(".") > 1):
-                found.setdefault(name, Key(app, name, default, context))
-    one = Key(app, "regularizer.l1._target_", "reglab.regularizers.l1.L1", ("regularizer=l1",))
-    return [*found.values(), *([one] if app == "train" else [])]
+                keys_by_name.setdefault(name, Key(app, name, default, context))
+    target = Key(app, "regularizer.l1._target_", "reglab.regularizers.l1.L1", ("regularizer=l1",))
+    return [*keys_by_name.values(), *([target] if app == "train" else [])]
 
 
 def _option(group: str, option: str) -> dict[str, Any]:
-    """What a file of a group holds, with those it builds on; faster than Hydra composes it."""
+    """Return the contents of a config file merged with its defaults, without the slower composition by Hydra."""
     own = yaml.load((CONF / group / f"{option}.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
     bases = [_option(group, base) for base in own.pop("defaults", ()) if base != "_self_"]
-    return {key: value for some in (*bases, own) for key, value in some.items()}
+    return {key: value for section in (*bases, own) for key, value in section.items()}
 
 
 def _base(app: str) -> tuple[str, ...]:
-    """What an app needs, and a study that is soon checked."""
+    """Return the required overrides of an app; those of a study make its check fast."""
     if app in ("rerun", "evaluate"):
         return ("run_id=0a1b2c3d4e5f60718293a4b5c6d7e8f9",)
     return ("study.strategies=[none,l2]", "study.trials=1", "seeds=2", "study.tuning_seeds=1") if app == "study" else ()
@@ -229,12 +229,12 @@ def _nodes(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _nodes(value, f"{prefix}{key}.")
 
 
-def cases(found: Sequence[Key], paths: Mapping[str, str]) -> Iterator[Case]:
-    """Every key with every value."""
+def cases(all_keys: Sequence[Key], paths: Mapping[str, str]) -> Iterator[Case]:
+    """Yield every key with every value."""
     values = {**VALUES, "file": {**paths}}
-    for key in found:
-        for kind, some in values.items():
-            for label, value in some.items():
+    for key in all_keys:
+        for kind, by_label in values.items():
+            for label, value in by_label.items():
                 yield Case(key, kind, label, _typed(key, kind, label, value))
 
 
@@ -252,13 +252,13 @@ def _typed(key: Key, kind: str, label: str, value: str) -> tuple[str, ...]:
 
 
 def sample(every: Sequence[Case], share: int) -> list[Case]:
-    """One in `share` of the cases, the same ones at each time."""
-    return [one for one in every if int(hashlib.sha256(one.id.encode()).hexdigest(), 16) % share == 0]
+    """Return a deterministic sample of one in `share` cases."""
+    return [case for case in every if int(hashlib.sha256(case.id.encode()).hexdigest(), 16) % share == 0]
 
 
 def outcome(case: Case) -> Outcome:
     """Return the outcome of the app's own checks for a case."""
-    began = time.process_time()
+    start = time.process_time()
     message = crash = None
     try:
         check_line(case.typed, case.key.app)
@@ -268,7 +268,7 @@ def outcome(case: Case) -> Outcome:
         message = str(error)
     except Exception as error:
         crash = f"{type(error).__name__}: {str(error)[:200]}"
-    return Outcome(message, crash, time.process_time() - began)
+    return Outcome(message, crash, time.process_time() - start)
 
 
 @cache
@@ -284,7 +284,7 @@ def _check(app: str) -> Callable[[DictConfig], object]:
 
 
 def _check_study(cfg: DictConfig) -> None:
-    """What the sweeper of studies does before it imports torch."""
+    """Run the checks of the study sweeper that do not need torch."""
     from reglab.study.definition import check_options
 
     check_options(cfg)
@@ -292,25 +292,25 @@ def _check_study(cfg: DictConfig) -> None:
     make_arms(read_study(cfg.study, cfg.seeds, regularizers), composer("train"))
 
 
-def problem(case: Case, got: Outcome) -> str | None:
-    """What is wrong with an outcome; None where it is as it must be."""
-    if got.crash:
-        return f"crashed: {got.crash}"
-    if got.seconds > SECONDS:
-        return f"took {got.seconds:.1f} s"
-    if got.message is None:
-        return None if may_be(case) else "accepted"
-    if len(got.message) > 2500:
-        return f"a message of {len(got.message)} characters"
-    if not is_printable(got.message):
-        return f"not one printable line: {got.message[:200]!r}"
+def problem(case: Case, result: Outcome) -> str | None:
+    """Return a description of the violation, or None if the outcome is correct."""
+    if result.crash:
+        return f"crashed: {result.crash}"
+    if result.seconds > SECONDS:
+        return f"took {result.seconds:.1f} s"
+    if result.message is None:
+        return None if is_permitted(case) else "accepted"
+    if len(result.message) > 2500:
+        return f"a message of {len(result.message)} characters"
+    if not is_printable(result.message):
+        return f"not one printable line: {result.message[:200]!r}"
     named = case.key.name + ("_more" if case.label == "+" else "")
     named = "x" if case.label == "unknown key" else named
-    return None if _names(got.message, named) else f"does not name the key: {got.message[:200]}"
+    return None if _names(result.message, named) else f"does not name the key: {result.message[:200]}"
 
 
 def _names(message: str, key: str) -> bool:
-    """Whether a message begins with the key or with one inside it, or names the key where it begins with another."""
+    """Return True if a message begins with the key or a key below it, or contains the key."""
     start = message.split("=")[0].split(":")[0].lstrip("+~")
     return (
         start == key
@@ -319,8 +319,8 @@ def _names(message: str, key: str) -> bool:
     )
 
 
-def may_be(case: Case) -> bool:
-    """Whether a value is of a kind that its key may have."""
+def is_permitted(case: Case) -> bool:
+    """Return True if the kind of the value is permitted for its key."""
     kinds = {case.kind} if case.kind != "file" else {"text"}
     if case.label in ("1e400", "nan", "-inf", "1e-300"):
         return (case.label, case.key.name) in EXTREMES
@@ -351,26 +351,29 @@ def _kinds(key: Key) -> set[str]:
         type(None): ("null",),
     }
     strength = _NUMBER if key.name.count(".") == 2 and key.name.startswith("regularizer.") else ()
-    return {*own[type(default)], *BESIDE.get(key.name, ()), *strength}
+    return {*own[type(default)], *PERMITTED_KINDS.get(key.name, ()), *strength}
 
 
 def main(apps: Sequence[str]) -> int:
-    """Tries all cases of some apps; prints a line for each that ends otherwise than it must."""
+    """Try all cases of the apps and print a line for each violation."""
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sys.path.insert(0, name)
         paths = files(folder)
         for app in apps or APPS:
-            found = keys(app, folder)
-            every = list(cases(found, paths))
-            began = time.perf_counter()
-            bad = [(case, fault) for case in every if (fault := problem(case, outcome(case)))]
-            seconds = time.perf_counter() - began
-            for case, fault in bad:
-                print(f"{case.id} -> {fault}")
-            print(f"{app}: {len(found)} keys, {len(every)} cases, {len(bad)} wrong, {seconds:.1f} s", file=sys.stderr)
-            wrong += len(bad)
+            all_keys = keys(app, folder)
+            all_cases = list(cases(all_keys, paths))
+            start = time.perf_counter()
+            violations = [(case, violation) for case in all_cases if (violation := problem(case, outcome(case)))]
+            seconds = time.perf_counter() - start
+            for case, violation in violations:
+                print(f"{case.id} -> {violation}")
+            print(
+                f"{app}: {len(all_keys)} keys, {len(all_cases)} cases, {len(violations)} wrong, {seconds:.1f} s",
+                file=sys.stderr,
+            )
+            wrong += len(violations)
     return int(wrong > 0)
 
 
