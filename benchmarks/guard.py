@@ -1,4 +1,4 @@
-"""Cost of the effect guard, which measures before training that each method acts, beside one training step."""
+"""Cost of the effect guard, which tests before training that each method acts, relative to a training step."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Seconds that a run of a sweep spends in tracking, beside its seconds of training.
+"""Seconds that a run of a sweep spends in tracking, compared with its seconds of training.
 
 All tracking calls of the training thread are timed: the search for a finished run, opening the run, config and
 environment, metrics, tags, weights, and closing. The heartbeat, one call every 30 s in another thread, is not included.

@@ -1,3 +1,5 @@
+"""Draft folders, which replace a folder at once, and files that are written completely or not at all."""
+
 import os
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Seeds mixed from numbers and names."""
+
 from reglab.seeding import mix
 
 

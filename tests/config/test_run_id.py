@@ -1,3 +1,5 @@
+"""Checks of run ids."""
+
 import pytest
 
 from reglab.config.check_pipeline import check_run_id

@@ -57,9 +57,9 @@ def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, sta
     assert set(Counter(record.tags["config_hash"] for record in children(folder)).values()) == {1}
     assert len({record.tags["owner"] for record in children(folder)}) == 2  # both processes trained runs
     assert parent(folder).status == "FINISHED"
-    one, two = ((folder / name / "leaderboard.csv").read_text() for name in names)
-    assert one == two
-    assert one.count("\n") == 3
+    first, second = ((folder / name / "leaderboard.csv").read_text() for name in names)
+    assert first == second
+    assert first.count("\n") == 3
 
 
 def start_and_stop(folder: Path, start: Start) -> Process:

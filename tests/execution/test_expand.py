@@ -1,3 +1,5 @@
+"""Expansion of a sweep's arguments into jobs."""
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -46,11 +46,11 @@ def test_runs_of_other_code_are_not_reused(
     assert "other code or libraries (model)" in out
     assert "2 of 2 runs are already finished (" not in out
     relu, tanh = children(tmp_path)[:2], children(tmp_path)[2:]
-    for one, other in zip(relu, tanh, strict=True):
+    for relu_run, tanh_run in zip(relu, tanh, strict=True):
         same = ("recipe_hash", "init_hash", "order_hash", "strategy_code", "identity_rule")
-        assert {tag: one.tags[tag] for tag in same} == {tag: other.tags[tag] for tag in same}
-        assert one.metrics["test/loss"] != other.metrics["test/loss"]
-        assert one.tags["setting"] != other.tags["setting"]
+        assert {tag: relu_run.tags[tag] for tag in same} == {tag: tanh_run.tags[tag] for tag in same}
+        assert relu_run.metrics["test/loss"] != tanh_run.metrics["test/loss"]
+        assert relu_run.tags["setting"] != tanh_run.tags["setting"]
     parent_id = parent.find_parent(store(tmp_path), "wine-own_net.Net")
     assert parent_id is not None
     covered = parent.jobs_to_report(parent.declared(store(tmp_path), parent_id))
@@ -122,17 +122,17 @@ def tracked(store_uri: str) -> Store:
 
 
 def test_jobs_without_a_run_are_pending(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    two = plan()
-    log(tracked, identity_tags(two.jobs[0]), status="FAILED")
-    log(tracked, {**identity_tags(two.jobs[0]), "rerun_of": "a1b2"})
-    assert pending(two, tracked) == list(two.jobs)
+    two_jobs = plan()
+    log(tracked, identity_tags(two_jobs.jobs[0]), status="FAILED")
+    log(tracked, {**identity_tags(two_jobs.jobs[0]), "rerun_of": "a1b2"})
+    assert pending(two_jobs, tracked) == list(two_jobs.jobs)
     assert capsys.readouterr().out == ""
 
 
 def test_a_finished_run_is_reused_and_its_commit_is_named(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    two = plan()
-    log(tracked, {**identity_tags(two.jobs[0]), "git_commit": "0123456789", "git_dirty": "true"})
-    assert pending(two, tracked) == [two.jobs[1]]
+    two_jobs = plan()
+    log(tracked, {**identity_tags(two_jobs.jobs[0]), "git_commit": "0123456789", "git_dirty": "true"})
+    assert pending(two_jobs, tracked) == [two_jobs.jobs[1]]
     out = capsys.readouterr().out
     assert out.startswith("1 of 2 runs are already finished (commit 0123456 with changes; the code here is ")
     without = plan("resume=false")
@@ -151,26 +151,26 @@ def test_a_finished_run_is_reused_and_its_commit_is_named(tracked: Store, capsys
 def test_parts_that_differ_are_named(
     changes: dict[str, str], parts: str, tracked: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    two = plan()
-    log(tracked, identity_tags(two.jobs[1], **changes))
-    assert pending(two, tracked) == list(two.jobs)
+    two_jobs = plan()
+    log(tracked, identity_tags(two_jobs.jobs[1], **changes))
+    assert pending(two_jobs, tracked) == list(two_jobs.jobs)
     assert parts in capsys.readouterr().out
 
 
 def test_the_newest_of_several_runs_is_compared(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    two = plan()
-    log(tracked, identity_tags(two.jobs[1], model="0000"), started=1_000)
-    log(tracked, identity_tags(two.jobs[1], core="0000"), started=2_000)
-    print_other_code(two.jobs, 5, tracked)
+    two_jobs = plan()
+    log(tracked, identity_tags(two_jobs.jobs[1], model="0000"), started=1_000)
+    log(tracked, identity_tags(two_jobs.jobs[1], core="0000"), started=2_000)
+    print_other_code(two_jobs.jobs, 5, tracked)
     out = capsys.readouterr().out
     assert out.startswith("1 of 5 runs are trained again")
     assert "(core)" in out
 
 
 def test_runs_of_the_first_identity_rule_are_counted(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    two = plan()
-    log(tracked, {"phase": "sweep", "config_hash": recipe_hash(two.jobs[0].config)})
-    print_other_code(two.jobs, 2, tracked)
+    two_jobs = plan()
+    log(tracked, {"phase": "sweep", "config_hash": recipe_hash(two_jobs.jobs[0].config)})
+    print_other_code(two_jobs.jobs, 2, tracked)
     assert "1 of 2 runs are trained again: the tracked ones have an earlier identity" in capsys.readouterr().out
     print_other_code([], 2, tracked)
     assert capsys.readouterr().out == ""

@@ -1,3 +1,5 @@
+"""Sweeps of tiny runs on a real store: resuming, failures, signals and reports."""
+
 import csv
 import json
 import os
