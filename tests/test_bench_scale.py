@@ -22,7 +22,7 @@ def database(tmp_path_factory):
     return path
 
 
-def test_copies_have_what_real_runs_have(database):
+def test_copies_have_the_tags_params_and_metrics_of_real_runs(database):
     original, *copies = queries.runs(open_store(f"sqlite:///{database}", "reglab"), status="FINISHED")
     assert len(copies) == SMALL_STORE.runs - 1
     assert len({record.tags["config_hash"] for record in (original, *copies)}) == SMALL_STORE.runs

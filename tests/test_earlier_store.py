@@ -55,7 +55,7 @@ def test_every_run_keeps_the_identity_of_its_config(folder: Path, runs: list) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["study", "sweep"])
-def test_its_report_is_the_same(folder: Path, tmp_path: Path, name: str) -> None:
+def test_the_report_is_the_same(folder: Path, tmp_path: Path, name: str) -> None:
     typed = ["tracking.experiment=old", f"sweep=old_{name}", f"report.dir={tmp_path / 'report'}"]
     command = [sys.executable, PROJECT / "pipelines" / "report.py", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
     done = subprocess.run([*command, *typed], capture_output=True, text=True)

@@ -17,7 +17,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_give_what_they_show(module: str) -> None:
+def test_examples_have_the_shown_output(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module.removesuffix(".__init__")))
     assert result.attempted
     assert not result.failed

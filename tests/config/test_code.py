@@ -98,7 +98,7 @@ def minor_version(package: str) -> str:
     return ".".join(version(package).split("+")[0].split(".")[:2])
 
 
-def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dict[str, dict]) -> None:
+def test_libraries_of_a_run_are_identified_by_their_minor_version(configs: dict[str, dict]) -> None:
     def versions(name: str) -> dict[str, str]:
         code: Code = code_of(configs[name])
         return code.versions

@@ -136,7 +136,7 @@ def test_the_hash_of_a_config_never_changes():
 
 
 @pytest.mark.slow
-def test_it_is_the_same_in_another_process(composer):
+def test_the_identity_is_the_same_in_another_process(composer):
     code = f"""
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
@@ -223,7 +223,7 @@ def test_code_of_regularizers_is_not_part_of_the_setting(composer):
     assert recipe_hash(none) != recipe_hash(l2)
 
 
-def test_a_name_in_the_cache_of_the_hub_counts_by_its_commit(composer, tmp_path, monkeypatch):
+def test_a_model_in_the_hub_cache_is_identified_by_its_commit(composer, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

@@ -95,7 +95,7 @@ def test_variables_that_change_numbers_are_refused(
     assert remedy in error.remedy
 
 
-def test_one_of_several_processes_is_refused_and_an_allocation_is_not() -> None:
+def test_several_processes_are_refused_and_a_slurm_allocation_passes() -> None:
     with config_error("WORLD_SIZE=2: one process"):
         check_environment({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"})
     check_environment({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "PL_TRAINER_MAX_TIME": ""})

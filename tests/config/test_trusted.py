@@ -28,7 +28,7 @@ def test_classes_in_the_config_tree_are_trusted() -> None:
         ("+model.twin='${oc.create:{_target_:os.system}}'", "model.twin._target_"),
     ],
 )
-def test_anything_else_is_refused_wherever_it_stands(override: str, key: str) -> None:
+def test_other_classes_are_refused_in_every_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_targets(compose([override]))
     assert str(caught.value) == f"{key}=os.system: {REFUSED}"
@@ -140,7 +140,7 @@ def test_text_from_the_run_and_files_of_the_config_tree_need_no_confirmation() -
         apply_typed(compose(run), Typed())
 
 
-def test_pipelines_know_what_was_typed() -> None:
+def test_pipelines_record_the_typed_overrides() -> None:
     cfg = compose(["run_id=x", "data.path=a.csv", "code=changed"], "rerun")
     assert typed(cfg) == Typed({"data.path": "a.csv"}, changed=True)
     for pipeline in ("rerun", "evaluate", "export", "generate"):

@@ -28,7 +28,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("value", [*TEXTS, 3, 0.5, None, True, float("inf"), ["a b", "c,d", 1]])
-def test_it_is_the_same_value(value: Any) -> None:
+def test_a_formatted_value_is_parsed_to_the_same_value(value: Any) -> None:
     assert parse(f"key={quote_value(value)}").value() == value
 
 

@@ -83,7 +83,7 @@ def test_a_strength_applies_to_the_strategies_with_its_regularizer() -> None:
     assert all("regularizer.dropout" not in line for job in expanded[::3] for line in job.overrides)
 
 
-def test_seeds_come_first_whatever_the_order_of_arguments() -> None:
+def test_seeds_come_first_for_any_order_of_arguments() -> None:
     expanded = jobs("seed=2,0", "regularizer=none,[dropout,max_norm]")
     assert labels(expanded) == ["none seed=2", "dropout+max_norm seed=2", "none seed=0", "dropout+max_norm seed=0"]
 
@@ -92,7 +92,7 @@ def test_jobs_with_equal_identity_are_merged() -> None:
     assert len(jobs("optimizer.lr=1e-3,0.001,1e-2", "trainer.progress=true,false")) == 2
 
 
-def test_a_label_names_what_varies() -> None:
+def test_a_label_has_the_varying_keys() -> None:
     expanded = jobs("model=linear,mlp", "regularizer=l2", "regularizer.l2.strength=choice(0.1)", "optimizer.lr=1e-3")
     assert labels(expanded) == ["l2 model=linear seed=0", "l2 model=mlp seed=0"]
 

@@ -166,9 +166,7 @@ def test_a_sweep_builds_each_model_once_and_only_for_runs_to_be_trained(
 
 
 @pytest.mark.slow
-def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_other_than_config_errors_are_left_to_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = counted_model(tmp_path, monkeypatch, "Choosy", refused=1)
     arguments = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
     assert sweep(tmp_path, *arguments, base=BRIEF) == 1
@@ -211,7 +209,7 @@ class Raising(Net):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="networks are built in a fork on Linux alone")
-def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
+def test_a_network_that_ends_its_process_is_reported_as_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)

@@ -9,7 +9,7 @@ from tests.study.studies import arms_of
 
 
 @pytest.mark.slow
-def test_arms_are_made_task_by_task() -> None:
+def test_arms_are_ordered_by_task() -> None:
     _, arms, _ = arms_of("study.tasks=[{data:digits,data.train_size:[50,200]}]", "study.strategies=[none,l2+dropout]")
     assert [(arm.task, arm.strategy) for arm in arms] == [
         (0, "none"), (0, "dropout+l2"), (1, "none"), (1, "dropout+l2")

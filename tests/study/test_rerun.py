@@ -43,7 +43,7 @@ def reruns(store: Store) -> list[queries.Record]:
 
 
 @pytest.mark.slow
-def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rerun_is_equal_in_every_bit(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = train_run(store, "regularizer=[dropout,l1]", "seed=3")
     assert rerun(store.uri, first) is True
     (again,) = reruns(store)

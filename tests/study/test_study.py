@@ -98,7 +98,7 @@ def test_the_report_is_reproduced_from_the_tracker(folder: Path) -> None:
         compare(Composer("report").compose(["sweep=tinny", *output_overrides(folder)]))
 
 
-def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
+def test_a_damaged_declaration_is_a_one_line_error(folder: Path) -> None:
     kept = artifacts.of_run(store(folder), parent.find_parent(store(folder), "tiny", "study") or "")
     whole = kept.read_text("study.json") or ""
     good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *output_overrides(folder)])

@@ -33,7 +33,7 @@ def leaderboard(folder: Path) -> dict[str, int]:
         return {row["strategy"]: int(row["n"]) for row in csv.DictReader(file)}
 
 
-def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_extended_sweep_trains_only_missing_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     strengths = ("regularizer=none,dropout", "regularizer.dropout.p=.1,.3")
     assert sweep(folder, *strengths, "seed=0") == 0
     first = {record.run_id for record in children(folder)}
