@@ -11,8 +11,8 @@ from tests.errors import config_error
 
 
 def test_the_layers_equal_one_multi_layer_gru() -> None:
-    net, own = GRU((3, 9), 4, hidden_sizes=[5, 5]), nn.GRU(3, 5, num_layers=2, batch_first=True)
-    own.load_state_dict(
+    net, reference = GRU((3, 9), 4, hidden_sizes=[5, 5]), nn.GRU(3, 5, num_layers=2, batch_first=True)
+    reference.load_state_dict(
         {
             f"{name[:-1]}{i}": weight
             for i, layer in enumerate(net.recurrent)
@@ -20,7 +20,7 @@ def test_the_layers_equal_one_multi_layer_gru() -> None:
         }
     )
     signals = torch.randn(6, 3, 9)
-    last = own(signals.transpose(1, 2))[0][:, -1]
+    last = reference(signals.transpose(1, 2))[0][:, -1]
     torch.testing.assert_close(net(signals), net.head(last))
 
 

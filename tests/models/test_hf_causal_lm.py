@@ -40,7 +40,7 @@ def test_it_has_the_saved_weights_and_returns_logits(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_adapters_alone_are_trained(saved: Path, dtype: str) -> None:
+def test_only_adapters_are_trained(saved: Path, dtype: str) -> None:
     model: Any = HFCausalLM((16,), TOKENS, path=str(saved), lora={"r": 2}, dtype=dtype)
     free = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert free
@@ -56,22 +56,22 @@ def test_lora_dropout_acts_on_the_inputs_of_adapters_in_training_only(saved: Pat
         query.lora_B["default"].weight.normal_()
     method = LoraDropout(0.4)
     assert method.attach(model) == [f"model.layers.{i}.self_attn.q_proj.lora_dropout.default" for i in range(2)]
-    seen: list[torch.Tensor] = []
-    query.lora_A["default"].register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0].detach()))
+    adapter_inputs: list[torch.Tensor] = []
+    query.lora_A["default"].register_forward_pre_hook(lambda _layer, inputs: adapter_inputs.append(inputs[0].detach()))
     x = torch.randn(50, 16)
-    whole = query.eval()(x)
-    assert torch.equal(seen.pop(), x)
+    undropped = query.eval()(x)
+    assert torch.equal(adapter_inputs.pop(), x)
     thinned = query.train()(x)
-    (read,) = seen
-    assert abs((read == 0).float().mean() - 0.4) < 5 * (0.24 / read.numel()) ** 0.5
-    torch.testing.assert_close(read[read != 0], x[read != 0] / 0.6)
-    low_rank = query.lora_B["default"](query.lora_A["default"](read)) * query.scaling["default"]
+    (dropped,) = adapter_inputs
+    assert abs((dropped == 0).float().mean() - 0.4) < 5 * (0.24 / dropped.numel()) ** 0.5
+    torch.testing.assert_close(dropped[dropped != 0], x[dropped != 0] / 0.6)
+    low_rank = query.lora_B["default"](query.lora_A["default"](dropped)) * query.scaling["default"]
     torch.testing.assert_close(thinned, query.base_layer(x) + low_rank)
-    assert not torch.equal(thinned, whole)
+    assert not torch.equal(thinned, undropped)
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("options", "problem"),
     [
         ({"path": "/nowhere"}, "model.path=/nowhere: folder ... Hugging Face"),
         ({"path": None}, "model.path=null: give a folder with a model"),
@@ -89,38 +89,45 @@ def test_lora_dropout_acts_on_the_inputs_of_adapters_in_training_only(saved: Pat
     ],
     ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
 )
-def test_models_that_do_not_fit_are_refused_in_one_line(saved: Path, given: dict[str, Any], problem: str) -> None:
+def test_invalid_models_are_refused_in_one_line(saved: Path, options: dict[str, Any], problem: str) -> None:
     with config_error(problem.format(path=saved)):
-        HFCausalLM(**{"input_shape": (16,), "outputs": TOKENS, "path": str(saved), **given})
+        HFCausalLM(**{"input_shape": (16,), "outputs": TOKENS, "path": str(saved), **options})
 
 
 @pytest.mark.slow
 def test_a_run_saves_the_adapters_only_and_can_be_rebuilt(saved: Path, store_uri: str) -> None:
-    line = [*SMALL, *QUIET, "data=python_docs", f"data.tokenizer={saved}", "model=hf_causal_lm", f"model.path={saved}"]
-    line += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
-    run_id = run(compose(line), line).run_id
+    overrides = [
+        *SMALL,
+        *QUIET,
+        "data=python_docs",
+        f"data.tokenizer={saved}",
+        "model=hf_causal_lm",
+        f"model.path={saved}",
+    ]
+    overrides += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
+    run_id = run(compose(overrides), overrides).run_id
     with artifacts.of_run(open_store(store_uri, "reglab"), run_id).file("weights/best.safetensors") as file:
         assert file is not None
-        kept = load_file(file)
-    assert kept
-    assert all("lora_" in name for name in kept)
+        saved_weights = load_file(file)
+    assert saved_weights
+    assert all("lora_" in name for name in saved_weights)
     with pytest.raises(ConfigError, match=r"model.path=.*: .* only in the tracking store"):
         load_decoder(store_uri, run_id)
-    mine = Typed({"model.path": str(saved)})
-    model = load_decoder(store_uri, run_id, mine).model.state_dict()
-    assert all(torch.equal(model[name], weight) for name, weight in kept.items())
+    typed = Typed({"model.path": str(saved)})
+    model = load_decoder(store_uri, run_id, typed).model.state_dict()
+    assert all(torch.equal(model[name], weight) for name, weight in saved_weights.items())
     weights = load_file(saved / "model.safetensors")
     assert torch.equal(model["model.embed_tokens.weight"], weights["model.embed_tokens.weight"])
-    before = config_hash(compose(line))
+    before = config_hash(compose(overrides))
     (saved / "generation_config.json").write_text("{}")
-    assert config_hash(compose(line)) != before  # the content of the model, not its path, identifies a run
+    assert config_hash(compose(overrides)) != before  # the content of the model, not its path, identifies a run
     with pytest.raises(ConfigError, match=r"model.path=.*: content has changed"):
-        load_decoder(store_uri, run_id, mine)
+        load_decoder(store_uri, run_id, typed)
 
 
 @pytest.mark.slow
-def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:
-    given = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
-    given += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]
+def test_text_with_another_tokenizer_than_the_model_is_refused(saved: Path, store_uri: str) -> None:
+    overrides = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
+    overrides += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]
     with config_error("data.tokenizer=bpe: token ids ... model.path="):
-        run(compose(given), given)
+        run(compose(overrides), overrides)

@@ -13,9 +13,9 @@ from reglab.models.llama import Llama
 SIZES = {"hidden_size": 48, "layers": 3, "heads": 6, "key_value_heads": 2, "intermediate_size": 80}
 
 
-def decoder(**given: object) -> LlamaForCausalLM:
+def decoder(**options: object) -> LlamaForCausalLM:
     torch.manual_seed(0)
-    model = Llama((16,), 40, **{**SIZES, **given})  # type: ignore[arg-type]
+    model = Llama((16,), 40, **{**SIZES, **options})  # type: ignore[arg-type]
     with torch.no_grad():
         for weight in model.parameters():  # gains other than 1 reveal missing ones
             weight.add_(0.3 * torch.randn_like(weight))

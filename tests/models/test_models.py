@@ -42,7 +42,7 @@ def test_every_activation_and_norm_trains(model: type[nn.Module], shape: tuple[i
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_layer_norm_of_feature_maps_normalizes_each_example_alone() -> None:
+def test_layer_norm_of_feature_maps_normalizes_each_example() -> None:
     norm = NORMS["layer"][2](4)
     x = torch.randn(2, 4, 5, 5) * 3 + 1
     flat = norm(x).flatten(1)

@@ -15,8 +15,8 @@ SHAPES = [(5,), (3, 9), (2, 8, 12)]
 def copied(net: TransformerEncoder) -> nn.TransformerEncoder:
     """Return an encoder of PyTorch with the weights of the blocks."""
     layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
-    own = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(64), enable_nested_tensor=False)
-    ours = net.state_dict()
+    encoder = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(64), enable_nested_tensor=False)
+    state = net.state_dict()
     names = {
         "self_attn.in_proj_": "{0}.branch.queries_keys_values.",
         "self_attn.out_proj.": "{0}.branch.mixed.",
@@ -25,13 +25,15 @@ def copied(net: TransformerEncoder) -> nn.TransformerEncoder:
         "norm1.": "{0}.norm.",
         "norm2.": "{1}.norm.",
     }
-    theirs = {f"norm.{part}": ours[f"norm.{part}"] for part in ("weight", "bias")}
+    copied_state = {f"norm.{part}": state[f"norm.{part}"] for part in ("weight", "bias")}
     for block in range(2):
-        for name, our in names.items():
+        for name, source in names.items():
             for part in ("weight", "bias"):
-                theirs[f"layers.{block}.{name}{part}"] = ours[f"blocks.{our.format(2 * block, 2 * block + 1)}{part}"]
-    own.load_state_dict(theirs)
-    return own
+                copied_state[f"layers.{block}.{name}{part}"] = state[
+                    f"blocks.{source.format(2 * block, 2 * block + 1)}{part}"
+                ]
+    encoder.load_state_dict(copied_state)
+    return encoder
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -40,8 +42,8 @@ def test_the_blocks_equal_those_of_pytorch(shape: tuple[int, ...]) -> None:
     for bias in (parameter for name, parameter in net.named_parameters() if name.endswith("bias")):
         nn.init.normal_(bias)
     inputs = torch.randn(4, *shape)
-    read = copied(net)(net.tokens(inputs)).mean(1)
-    torch.testing.assert_close(net(inputs), net.head(read), atol=1e-5, rtol=1e-5)
+    features = copied(net)(net.tokens(inputs)).mean(1)
+    torch.testing.assert_close(net(inputs), net.head(features), atol=1e-5, rtol=1e-5)
 
 
 def test_patches_are_cut_row_by_row() -> None:
@@ -53,7 +55,7 @@ def test_patches_are_cut_row_by_row() -> None:
     torch.testing.assert_close(tokens(image)[0], patches @ weight.T + bias + tokens.positions)
 
 
-def test_a_feature_is_its_value_times_its_direction() -> None:
+def test_a_token_is_a_value_times_its_direction() -> None:
     net = TransformerEncoder((3,), 2)
     row = torch.tensor([[1.0, 0.0, -2.0]])
     directions, positions = net.tokens.directions, net.tokens.positions
@@ -71,7 +73,7 @@ def test_methods_for_decoders_find_their_modules() -> None:
     assert Dropout(p=0.1).attach(net) == ["blocks.1.branch.1", "blocks.3.branch.1"]
 
 
-def test_attention_dropout_acts_in_training_alone() -> None:
+def test_attention_dropout_acts_in_training_only() -> None:
     net, signals = TransformerEncoder((3, 9), 3), torch.randn(4, 3, 9)
     plain = net.eval()(signals)
     AttentionDropout(p=0.5).attach(net)

@@ -88,8 +88,8 @@ def test_the_code_of_a_network_includes_all_user_modules(folder: Path) -> None:
     }.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text)
-    found = names("nets.mine.Net")
-    assert found == {
+    modules = names("nets.mine.Net")
+    assert modules == {
         "nets.mine", "blocks", "blocks.near", "blocks.starred", "blocks.deep.layers", "blocks.far", "parts", "late",
         "later",
     }  # fmt: skip
@@ -123,7 +123,7 @@ def test_changed_files_and_files_of_other_folders_are_imported_again(
     first = new_network()
     assert sys.modules["net"].mark == 1
     assert type(new_network()) is type(first)  # no change
-    (folder / "parts.py").write_text("mark = 2\n")  # same length and modification time
+    (folder / "parts.py").write_text("mark = 2\n")  # same length, within one second
     new_network()
     assert sys.modules["net"].mark == 2
     write(folder / "other", "from parts import mark")
@@ -149,7 +149,7 @@ def test_a_file_named_as_another_module_is_refused(folder: Path, name: str, whos
     assert names() == {"net"}
 
 
-def test_names_that_reglab_uses_itself_are_free(folder: Path) -> None:
+def test_module_names_of_reglab_can_be_used(folder: Path) -> None:
     for name in ("train", "evaluate", "test", "report"):
         write(folder, file=f"{name}.py")
         assert type(new_network(f"{name}.Net")).__module__ == name
@@ -197,34 +197,34 @@ def test_kernels_compiled_by_torch_are_not_user_code(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parts", [{"imports": "{}"}, {"constructor": "{}"}, {"forward": "{}"}])
-def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, parts: dict[str, str]) -> None:
+def test_files_that_a_network_reads_must_be_arguments(folder: Path, parts: dict[str, str]) -> None:
     (folder / "w.txt").write_text("1")
     (folder / ".cache").mkdir()
     (folder / ".cache" / "kernel.txt").write_text("1")
     reads = "import numpy as np; np.savetxt('made.txt', [1]); np.loadtxt('made.txt'); open('.cache/kernel.txt').close()"
     write(folder, **{part: text.format(f"{reads}; np.loadtxt('w.txt')") for part, text in parts.items()})
-    line = ["model=torch", "model.target=net.Net", "data=wine"]
-    cfg = compose(line)
-    for _ in range(2):  # a module that was imported is imported again
+    overrides = ["model=torch", "model.target=net.Net", "data=wine"]
+    cfg = compose(overrides)
+    for _ in range(2):  # an imported module is imported again
         data = build_data(cfg)
         with config_error("model.target=net.Net: w.txt ... {file:w.txt}"):
             check_fit(cfg, build_model(cfg, data), data)
     write(folder, **{part: text.format(reads) for part, text in parts.items()})
     check_fit(cfg, build_model(cfg, data), data)
-    for opened in ("open('w.txt', 'a+')", "(open('w.txt').close(), open('w.txt', 'a'))"):  # reading it, writing it too
+    for opened in ("open('w.txt', 'a+')", "(open('w.txt').close(), open('w.txt', 'a'))"):  # reads and writes
         write(folder, **{part: text.format(opened) for part, text in parts.items()})
         with pytest.raises(ConfigError, match=r"^model.target=net.Net: reads w.txt"):
             check_fit(cfg, build_model(cfg, data), data)
 
 
 @pytest.mark.slow
-def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> None:
+def test_files_in_arguments_are_identified_by_their_content(folder: Path) -> None:
     (folder / "w.txt").write_text("1")
     (folder / "same.txt").write_text("1")
     source = NET.format(imports="import numpy as np", constructor="np.loadtxt(file)", forward="pass")
     (folder / "net.py").write_text(source.replace("outputs):", "outputs, file):"))
-    line = ["model=torch", "model.target=net.Net", "data=wine"]
-    named, moved = (compose([*line, f"model.args={{file:{name}}}"]) for name in ("w.txt", "same.txt"))
+    overrides = ["model=torch", "model.target=net.Net", "data=wine"]
+    named, moved = (compose([*overrides, f"model.args={{file:{name}}}"]) for name in ("w.txt", "same.txt"))
     before = config_hash(named)
     assert config_hash(moved) == before
     data = build_data(named)
@@ -237,26 +237,32 @@ def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> No
 
 @pytest.mark.slow
 def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path, store_uri: str) -> None:
-    line = ["model=torch", "model.target=net.Net", "data=wine", "trainer.max_epochs=20", f"tracking.uri={store_uri}"]
-    line += ["trainer.progress=false", "tracking.weights=none"]
+    overrides = [
+        "model=torch",
+        "model.target=net.Net",
+        "data=wine",
+        "trainer.max_epochs=20",
+        f"tracking.uri={store_uri}",
+    ]
+    overrides += ["trainer.progress=false", "tracking.weights=none"]
     (folder / "hidden.py").write_text("")
     late = "importlib.import_module('hid' + 'den') if len(seen) > 25 else seen.append(1)"
     write(folder, "import importlib\nseen = []", forward=late)
-    found = queries.get(open_store(store_uri, "reglab"), run(compose(line), line).run_id)
-    assert found is not None
-    assert found.tags["unknown_code"].startswith("hidden was imported by a computed name")
+    record = queries.get(open_store(store_uri, "reglab"), run(compose(overrides), overrides).run_id)
+    assert record is not None
+    assert record.tags["unknown_code"].startswith("hidden was imported by a computed name")
     write(folder, "import importlib", forward="self.training and importlib.import_module('hid' + 'den')")
     with config_error("model.target=net.Net: hidden ... computed"):
-        run(compose(line), line)
+        run(compose(overrides), overrides)
 
     (folder / "data.csv").write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
     write(folder, constructor="open('data.csv', 'a').write('1,a\\n')")  # another process could import it
-    own = ["data=csv", "data.path=data.csv", "data.target=y"]
+    csv_overrides = ["data=csv", "data.path=data.csv", "data.target=y"]
     with pytest.raises(PlanOutdated):
-        run(compose([*line, *own]), [*line, *own])
-    cfg = compose([*line, *own])
+        run(compose([*overrides, *csv_overrides]), [*overrides, *csv_overrides])
+    cfg = compose([*overrides, *csv_overrides])
     before = len(queries.runs(open_store(store_uri, "reglab")))
-    outcome = attempt(cfg, line, "0" * 16, "none")
+    outcome = attempt(cfg, overrides, "0" * 16, "none")
     assert outcome.error
     assert "has changed" in outcome.error
     assert len(queries.runs(open_store(store_uri, "reglab"))) == before
@@ -276,14 +282,14 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
         ({"constructor": "{}['a']"}, "(net.py:8 in __init__: KeyError: 'a')"),
     ],
 )
-def test_an_error_names_the_users_own_line(folder: Path, parts: dict[str, str], problem: str) -> None:
+def test_an_error_contains_the_line_of_the_user(folder: Path, parts: dict[str, str], problem: str) -> None:
     (folder / "blocks.py").write_text("\nbroken = 1 / 0\n")
     write(folder, **parts)
     with config_error(f"model.target=net.Net: {problem}"):
         new_network()
 
 
-def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
+def test_an_error_in_training_contains_the_line_of_the_user(folder: Path) -> None:
     write(folder, forward="x.reshape(7)")
     network = new_network()
     with pytest.raises(RuntimeError) as caught:
@@ -303,19 +309,19 @@ def test_user_modules_are_found_without_running_them(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_class_that_a_config_names_is_part_of_the_identity_and_no_computed_import(
+def test_a_class_in_a_config_is_not_a_computed_import(
     folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Train a network by `model.target` and another by ``model._target_`` in one process."""
     monkeypatch.syspath_prepend(folder)
     write(folder)
     write(folder, file="other_net.py")
-    line = ["data=wine", "trainer.max_epochs=1", f"tracking.uri={store_uri}", "trainer.progress=false"]
-    target, own = ["model=torch", "model.target=net.Net"], ["model=mlp", "model._target_=other_net.Net"]
-    own += ["~model.hidden_sizes", "~model.activation", "~model.norm"]
+    overrides = ["data=wine", "trainer.max_epochs=1", f"tracking.uri={store_uri}", "trainer.progress=false"]
+    by_target, by_class = ["model=torch", "model.target=net.Net"], ["model=mlp", "model._target_=other_net.Net"]
+    by_class += ["~model.hidden_sizes", "~model.activation", "~model.norm"]
     store = open_store(store_uri, "reglab")
-    for seed, model in enumerate((target, own, target)):
-        given = [*line, *model, f"seed={seed}"]
-        found = queries.get(store, run(compose(given), given).run_id)
-        assert found is not None
-        assert "unknown_code" not in found.tags
+    for seed, model in enumerate((by_target, by_class, by_target)):
+        seed_overrides = [*overrides, *model, f"seed={seed}"]
+        record = queries.get(store, run(compose(seed_overrides), seed_overrides).run_id)
+        assert record is not None
+        assert "unknown_code" not in record.tags

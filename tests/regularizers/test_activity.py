@@ -46,7 +46,7 @@ def test_l1_soft_thresholds_the_targets_of_single_units(double: None) -> None:
     assert (model(torch.eye(5)) == 0).tolist() == [True, True, False, False, False]
 
 
-def test_kl_is_that_of_torchs_bernoullis(double: None) -> None:
+def test_kl_equals_that_of_bernoulli_distributions_of_torch(double: None) -> None:
     model, task = network(activation="sigmoid"), task_of("classification")
     inputs, targets = batch_of("classification")
     fit = fit_of(model, task, [ActivityKL(0.3)])
@@ -94,7 +94,7 @@ def test_the_size_of_the_batch_does_not_matter(double: None, cls: Any, activatio
 
 
 @both
-def test_dropout_beside_it_does_not_change_recorded_activations(double: None, cls: Any, activation: str) -> None:
+def test_dropout_does_not_change_recorded_activations(double: None, cls: Any, activation: str) -> None:
     model, task, batch = network(activation=activation), task_of("classification"), batch_of("classification")
     method = cls(1.0)
     fit_of(model, task, [method, Dropout(p=0.5)])
@@ -109,7 +109,7 @@ def test_dropout_beside_it_does_not_change_recorded_activations(double: None, cl
 
 
 @both
-def test_the_latest_training_pass_counts_alone(cls: Any, activation: str) -> None:
+def test_only_the_latest_training_pass_counts(cls: Any, activation: str) -> None:
     model, task, batch = network(activation=activation), task_of("classification"), batch_of("classification")
     fit = fit_of(model, task, [cls(0.3)])
     once, step, other = fit(batch), Step(model, task, batch), torch.randn(7, 6)

@@ -75,14 +75,14 @@ def test_one_step_is_the_sign_of_the_gradient() -> None:
 
 def test_steps_are_of_a_length_and_clipped() -> None:
     """4 steps of length 2.5 / 4, clipped at 1; the size of the gradient does not matter."""
-    seen: list[float] = []
+    positions: list[float] = []
 
     def gradient(at: Tensor) -> Tensor:
-        seen.append(at.item())
+        positions.append(at.item())
         return torch.where(at < 0.9, 1e-30, -1e30)
 
     assert attacked(torch.zeros(1), gradient, torch.tensor(1.0), 4).item() == 1.0
-    assert seen == [0.0, 0.625, 1.0, 0.375]
+    assert positions == [0.0, 0.625, 1.0, 0.375]
 
 
 def test_a_gradient_of_zero_moves_nothing() -> None:
@@ -107,7 +107,7 @@ def test_the_attack_has_the_masks_of_the_training_pass(steps: int) -> None:
     assert torch.equal(torch.rand(1), expected)  # draws of other methods are the same
 
 
-def test_batch_norm_counts_the_training_pass_alone() -> None:
+def test_batch_norm_counts_the_training_pass_only() -> None:
     fit = fit_of(network(norm="batch"), task_of("classification"), [Adversarial(EPSILON, 2)])
     reference, model_inputs = copy.deepcopy(fit.model).train(), []
     fit.model.register_forward_pre_hook(lambda module, inputs: model_inputs.append(inputs[0]))
@@ -119,7 +119,7 @@ def test_batch_norm_counts_the_training_pass_alone() -> None:
     assert all(module.track_running_stats for module in fit.model.modules() if isinstance(module, nn.BatchNorm1d))
 
 
-def test_it_climbs_the_tasks_loss_of_mixed_examples_and_labels() -> None:
+def test_it_raises_the_loss_of_mixed_examples_and_labels() -> None:
     methods = [Adversarial(EPSILON), Mixup(1.0), LabelSmoothing(0.9)]
     fit, batch = fit_of(network(), task_of("classification"), methods), batch_of("classification")
     model_inputs: list[Tensor] = []

@@ -48,7 +48,7 @@ def test_the_share_that_is_dropped() -> None:
     assert abs((outputs < 0).float().mean() - 0.2) < 5 * (0.2 * 0.8 / 100_000) ** 0.5
 
 
-def test_the_class_does_what_the_function_does() -> None:
+def test_the_class_equals_the_function() -> None:
     model, inputs = nn.Sequential(nn.SELU(), nn.Flatten()), torch.randn(5, 4)
     method = AlphaDropout(0.4)
     method.attach(model)

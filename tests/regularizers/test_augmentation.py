@@ -16,15 +16,15 @@ SIDES = pytest.mark.parametrize("sides", [(15, 21), (31,)], ids=["image", "signa
 
 def augmented(inputs: Tensor, **strengths: float) -> Tensor:
     batch = inputs, torch.zeros(len(inputs), dtype=torch.long)
-    alone = {**dict.fromkeys(Augmentation.strengths(), 0.0), **strengths}
-    outputs, targets = Augmentation(**alone).transform_batch(batch, Step(None, task_of("classification"), batch))
+    options = {**dict.fromkeys(Augmentation.strengths(), 0.0), **strengths}
+    outputs, targets = Augmentation(**options).transform_batch(batch, Step(None, task_of("classification"), batch))
     assert targets is batch[1]
     return outputs
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (2, 11)], ids=["image", "signal"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_a_flip_is_torchs_flip_and_off_is_the_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_a_flip_equals_torch_and_off_values_return_the_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     inputs = torch.randn(5, *shape).to(dtype)
     for flip, expected in ((1.0, inputs.flip(-1)), (0.0, inputs)):
         outputs = augmented(inputs, flip=flip)
@@ -32,7 +32,7 @@ def test_a_flip_is_torchs_flip_and_off_is_the_inputs(shape: tuple[int, ...], dty
         assert torch.equal(outputs, expected)
 
 
-def read(sides: tuple[int, ...], **strengths: float) -> tuple[Tensor, Tensor]:
+def measured_view(sides: tuple[int, ...], **strengths: float) -> tuple[Tensor, Tensor]:
     """Return zoom and offsets (rows, axes) that the method drew, measured on a ramp along each axis."""
     torch.manual_seed(3)
     ramps = torch.stack(torch.meshgrid(*[torch.arange(float(side)) for side in sides], indexing="ij"))
@@ -51,7 +51,7 @@ def assert_uniform(values: Tensor, low: float, high: float) -> None:
 
 @SIDES
 def test_shifts_are_uniform_along_each_axis(double: None, sides: tuple[int, ...]) -> None:
-    zooms, offsets = read(sides, shift=0.2)
+    zooms, offsets = measured_view(sides, shift=0.2)
     torch.testing.assert_close(zooms, torch.ones_like(zooms))
     for side, offset in zip(sides, offsets.T, strict=True):
         assert_uniform(offset, -0.2 * side, 0.2 * side)
@@ -61,7 +61,7 @@ def test_shifts_are_uniform_along_each_axis(double: None, sides: tuple[int, ...]
 
 @SIDES
 def test_factors_are_uniform_and_keep_proportions(double: None, sides: tuple[int, ...]) -> None:
-    zooms, offsets = read(sides, scale=0.3)
+    zooms, offsets = measured_view(sides, scale=0.3)
     assert_uniform(1 / zooms[:, 0], 0.7, 1.3)
     torch.testing.assert_close(zooms[:, :1].expand_as(zooms), zooms)
     torch.testing.assert_close(offsets, torch.zeros_like(offsets), rtol=0, atol=1e-12)
@@ -69,7 +69,7 @@ def test_factors_are_uniform_and_keep_proportions(double: None, sides: tuple[int
 
 @SIDES
 def test_crops_cut_a_uniform_share_at_any_position(double: None, sides: tuple[int, ...]) -> None:
-    zooms, offsets = read(sides, crop=0.4)
+    zooms, offsets = measured_view(sides, crop=0.4)
     cut = 1 - zooms[:, 0]
     assert_uniform(cut, 0.0, 0.4)
     torch.testing.assert_close(zooms[:, :1].expand_as(zooms), zooms)
@@ -100,7 +100,7 @@ def test_in_mixed_precision_images_keep_their_precision() -> None:
         assert torch.equal(augmented(images, shift=0.2, scale=0.2), plain)
 
 
-def test_a_stack_of_signals_is_augmented_as_each_alone(double: None) -> None:
+def test_stacked_signals_are_augmented_as_separate_ones(double: None) -> None:
     class Acting(torch.nn.Module):
         def __init__(self, shift: float) -> None:
             super().__init__()
@@ -113,11 +113,11 @@ def test_a_stack_of_signals_is_augmented_as_each_alone(double: None) -> None:
     _, strengths = stack_module_state(both)
     torch.manual_seed(0)
     stacked = vmap(lambda s: functional_call(both[0], s, (signals,)), randomness="same")(strengths)
-    for out, alone in zip(stacked, both, strict=True):
+    for out, method in zip(stacked, both, strict=True):
         torch.manual_seed(0)
-        torch.testing.assert_close(out, alone(signals), rtol=1e-13, atol=1e-15)
+        torch.testing.assert_close(out, method(signals), rtol=1e-13, atol=1e-15)
 
 
-def test_examples_are_moved_before_they_are_noisy_blanked_and_mixed() -> None:
+def test_augmentation_precedes_noise_cutout_and_mixing() -> None:
     methods = in_order([Mixup(1.0), InputNoise(0.1), Cutout(2.0), Augmentation(flip=0.5)])
     assert [method.name for method in methods] == ["augmentation", "cutout", "input_noise", "mixup"]

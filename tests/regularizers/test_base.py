@@ -31,7 +31,7 @@ def test_biases_and_normalization_gains_are_not_penalized() -> None:
     assert list(penalized(wide)) == ["1.in_proj_weight", "1.out_proj.weight"]
 
 
-def test_shared_weights_come_once_and_frozen_ones_not_at_all() -> None:
+def test_shared_weights_count_once_and_frozen_ones_not() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
     model[2].weight.requires_grad_(False)
@@ -85,13 +85,13 @@ def test_strengths_out_of_bounds(make, message: str, flush: bool) -> None:
         torch.set_flush_denormal(False)
 
 
-def test_open_ends_are_next_to_what_they_leave_out() -> None:
+def test_open_bounds_are_next_to_the_excluded_value() -> None:
     assert sys.float_info.min == ABOVE_0
     assert math.nextafter(1.0, 0.0) == BELOW_1
     assert torch.equal(MaxNorm(math.inf).max_norm, torch.tensor(math.inf))
 
 
-def test_a_strength_is_a_buffer_that_no_state_dict_holds() -> None:
+def test_a_strength_is_a_non_persistent_buffer() -> None:
     method = Dropout(p=0.3, input_p=0.1)
     assert dict(method.named_buffers()) == {"p": torch.tensor(0.3), "input_p": torch.tensor(0.1)}
     assert method.state_dict() == {}

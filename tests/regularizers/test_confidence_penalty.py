@@ -21,7 +21,7 @@ def test_it_is_the_entropy_in_nats() -> None:
 
 
 @pytest.mark.parametrize("targets", ["numbers", "shares"])
-def test_it_is_taken_off_the_loss(targets: str) -> None:
+def test_it_is_subtracted_from_the_loss(targets: str) -> None:
     fit = fit_of(network(), task_of("classification"), [ConfidencePenalty(0.3)])
     inputs, labels = batch_of("classification")
     if targets == "shares":

@@ -29,7 +29,7 @@ def test_labels_have_the_shares_of_the_pixels_that_are_seen() -> None:
     assert torch.equal(batch[0], constant_images(300)[0])
 
 
-def test_a_clipped_box_counts_what_is_left_of_it() -> None:
+def test_the_share_of_a_clipped_box_is_its_visible_area() -> None:
     images, labels = constant_images(2)
     centers = torch.tensor([4, 0]), torch.tensor([5, 0])
     sides = box_sides(images, torch.tensor([0.75, 0.75]))

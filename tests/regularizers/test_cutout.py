@@ -33,7 +33,7 @@ def test_the_square_is_centred() -> None:
     assert (out[1, :, :2, :2] == 0).all()
 
 
-def test_size_0_gives_the_images_back() -> None:
+def test_size_0_returns_the_images() -> None:
     images = torch.randn(4, *SHAPE)
     assert torch.equal(cut_out(images, CENTERS, torch.tensor(0.0)), images)
 
@@ -50,6 +50,6 @@ def test_every_image_has_its_own_square_at_any_pixel() -> None:
     assert often.max() < 85
 
 
-def test_images_are_changed_before_they_are_mixed() -> None:
+def test_cutout_precedes_mixing() -> None:
     for mix in (Mixup(1.0), Cutmix(1.0)):
         assert [method.name for method in in_order([mix, Cutout(2.0)])] == ["cutout", mix.name]

@@ -79,7 +79,7 @@ def test_modules_are_found_by_rule(kind: str) -> None:
     ],
     ids=["residual", "attention", "feed_forward", "embedding", "token", "neftune"],
 )
-def test_it_acts_in_training_alone(kind: str, method: Any) -> None:
+def test_it_acts_in_training_only(kind: str, method: Any) -> None:
     model = BLOCKS[kind][0]()
     plain = model.eval()(TOKENS).logits
     regularizer: Regularizer = method()
@@ -111,7 +111,7 @@ def assert_share_and_scale(dropped: Tensor, clean: Tensor, p: float) -> None:
     torch.testing.assert_close(dropped[~zero], clean[~zero] / (1 - p))
 
 
-def test_residual_dropout_thins_what_attention_and_mlp_add() -> None:
+def test_residual_dropout_acts_on_outputs_of_attention_and_mlp() -> None:
     model = llama(hidden_size=64)
     layer = model.model.layers[0]
     clean = {name: RecordIO(getattr(layer, name)) for name in ("self_attn", "mlp")}
@@ -122,17 +122,17 @@ def test_residual_dropout_thins_what_attention_and_mlp_add() -> None:
         assert_share_and_scale(record.outputs[0], clean[name].outputs[0], 0.25)
 
 
-def test_feed_forward_dropout_thins_what_the_last_matrix_reads() -> None:
+def test_feed_forward_dropout_acts_on_inputs_of_the_last_matrix() -> None:
     model = llama(intermediate_size=96)
     FeedForwardDropout(0.4).attach(model)
     mlp = model.model.layers[0].mlp
-    whole, read = RecordIO(mlp), RecordIO(mlp.down_proj)
+    mlp_record, down_record = RecordIO(mlp), RecordIO(mlp.down_proj)
     model.train()(TOKENS.repeat(9, 1))
-    (x,) = whole.inputs
-    assert_share_and_scale(read.inputs[0], (mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)).detach(), 0.4)
+    (x,) = mlp_record.inputs
+    assert_share_and_scale(down_record.inputs[0], (mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)).detach(), 0.4)
 
 
-def test_embedding_dropout_thins_elements_of_embeddings() -> None:
+def test_embedding_dropout_acts_on_elements_of_embeddings() -> None:
     model = llama(hidden_size=64)
     embedding = model.model.embed_tokens
     clean = RecordIO(embedding)
@@ -142,7 +142,7 @@ def test_embedding_dropout_thins_elements_of_embeddings() -> None:
     assert_share_and_scale(thinned.outputs[0], clean.outputs[0], 0.35)
 
 
-def test_token_dropout_leaves_whole_tokens_out() -> None:
+def test_token_dropout_drops_all_elements_of_a_token() -> None:
     embedded, draws = torch.randn(2, 3, 4), torch.tensor([[0.1, 0.5, 0.9], [0.3, 0.2, 0.299]])
     thinned = thinned_tokens(embedded, draws, torch.tensor(0.3))
     kept = torch.tensor([[0, 1, 1], [1, 0, 0]]).bool()
@@ -152,10 +152,10 @@ def test_token_dropout_leaves_whole_tokens_out() -> None:
 
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 def test_attention_dropout_equals_that_of_the_model(kernel: str) -> None:
-    attached, own = llama(attn_implementation=kernel), llama(attn_implementation=kernel, attention_dropout=0.3)
+    attached, configured = llama(attn_implementation=kernel), llama(attn_implementation=kernel, attention_dropout=0.3)
     AttentionDropout(0.3).attach(attached)
     outputs = []
-    for model in (attached, own):
+    for model in (attached, configured):
         torch.manual_seed(2)
         outputs.append(model.train()(TOKENS).logits)
     assert torch.equal(*outputs)

@@ -20,7 +20,7 @@ def halve(model: nn.Module) -> None:
     Dispatch([Halved(strength=0.1)], model).after_step(effective_rates(torch.optim.SGD(model.parameters(), lr=0.1)))
 
 
-def test_the_parameter_stays_the_one_that_the_optimizer_holds() -> None:
+def test_the_parameter_object_stays_in_the_optimizer() -> None:
     model = nn.Linear(2, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     held = model.weight
@@ -55,7 +55,7 @@ def test_shared_weights_change_once() -> None:
     assert torch.equal(model[1].weight.detach(), torch.full((2, 2), 2.0))
 
 
-def test_every_group_has_its_own_rate_and_weights_of_none_stay() -> None:
+def test_every_group_has_its_own_rate_and_other_weights_do_not_change() -> None:
     model = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(4)))
     with torch.no_grad():
         for layer in model:

@@ -88,7 +88,7 @@ def test_the_dropped_area_in_training() -> None:
     assert not (model.eval()(images) == 0).any()
 
 
-def test_the_class_does_what_the_function_does() -> None:
+def test_the_class_equals_the_function() -> None:
     model, maps = nn.Sequential(nn.Conv1d(2, 3, 1), nn.ReLU(), nn.Flatten()), torch.randn(4, 2, 9)
     clean = model[:2](maps)
     method = DropBlock(p=0.3, block_size=2)
@@ -101,7 +101,7 @@ def test_the_class_does_what_the_function_does() -> None:
     assert torch.equal(outputs, expected.flatten(1))
 
 
-def test_it_acts_on_convolutions_alone() -> None:
+def test_it_acts_on_convolutions_only() -> None:
     assert DropBlock(0.1, 3).attach(CNN((1, 8, 8), 3)) == ["activation_0", "activation_1"]
     assert DropBlock(0.1, 3).attach(MLP((1, 8, 8), 3)) == []
 

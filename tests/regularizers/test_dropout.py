@@ -52,7 +52,7 @@ def test_input_dropout_in_training_has_that_mean_loss() -> None:
     torch.testing.assert_close(many, error + ridge, rtol=0.02, atol=0)
 
 
-def test_it_acts_after_hidden_activations_in_training_alone() -> None:
+def test_it_acts_after_hidden_activations_in_training_only() -> None:
     model = network(activation="sigmoid")  # no activation is 0
     plain = copy.deepcopy(model)
     method = Dropout(p=0.5)
@@ -112,7 +112,7 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
     assert torch.equal(dropped(values, torch.tensor(0.0)), values)
 
 
-def test_tokens_are_not_inputs_of_which_some_could_be_dropped() -> None:
+def test_input_dropout_of_token_ids_is_refused() -> None:
     model = nn.Sequential(nn.Embedding(5, 4), nn.ReLU(), nn.Linear(4, 3))
     method = Dropout(p=0.1, input_p=0.1)
     method.attach(model)

@@ -172,8 +172,8 @@ def test_it_monitors_the_loss_of_averaged_weights() -> None:
             assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(pl_module.metrics["val/loss"])
 
     on, _ = fitted(EMA(0.9), EarlyStopping(2), extra=[AssertMetrics()])
-    alone, _ = fitted(EMA(0.9))
-    assert on.metrics == alone.metrics
+    plain, _ = fitted(EMA(0.9))
+    assert on.metrics == plain.metrics
 
 
 def test_progress_and_times_of_a_training_that_ends_early() -> None:

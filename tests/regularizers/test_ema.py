@@ -68,7 +68,7 @@ def test_a_slow_mean_has_nothing_of_the_initial_weights() -> None:
     assert same_state(on.fit.model, plain.fit.model)
 
 
-def test_validation_and_the_best_weights_see_the_mean() -> None:
+def test_validation_and_the_best_weights_use_the_mean() -> None:
     """An evaluation during training gives the metrics of the finished model."""
     on, trainer = fitted(EMA(decay=0.9), epochs=1)
     assert on.best is not None

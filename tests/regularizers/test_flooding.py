@@ -30,14 +30,14 @@ def test_the_gradient_turns_below_the_level(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0.1, 0.0, -1e-9])  # rounding can make a sum of terms negative
-def test_level_0_gives_the_loss_and_its_gradient_back(value: float) -> None:
+def test_level_0_returns_the_loss_and_its_gradient(value: float) -> None:
     loss = torch.tensor(value, dtype=torch.float32, requires_grad=True)
     out = flooded(loss, torch.tensor(0.0))
     assert torch.equal(out, loss)
     assert torch.autograd.grad(out, loss)[0] == 1
 
 
-def test_a_loss_that_is_not_a_number_stays_visible() -> None:
+def test_a_loss_of_nan_stays_nan() -> None:
     assert flooded(torch.tensor(torch.nan), torch.tensor(0.3)).isnan()
 
 
@@ -62,7 +62,7 @@ def test_it_acts_after_losses_and_before_penalties() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_training_hovers_at_the_level(kind: str) -> None:
+def test_training_stays_near_the_level(kind: str) -> None:
     batch = batch_of(kind)
     for level in (0.0, 0.3):
         fit = train(fit_of(network(kind), task_of(kind), [Flooding(level)]), [batch], 250, adam)

@@ -31,7 +31,7 @@ def test_the_noise_is_normal(double: None) -> None:
         assert abs((noise**power).mean() - moment) < 5 * (spread / rows) ** 0.5
 
 
-def test_the_class_does_what_the_function_does() -> None:
+def test_the_class_equals_the_function() -> None:
     model, inputs = nn.Sequential(nn.Tanh(), nn.Flatten()), torch.randn(5, 4)
     method = GaussianDropout(0.4)
     method.attach(model)

@@ -49,14 +49,14 @@ def test_rows_of_one_number_are_soft_thresholded(double: None) -> None:
     torch.testing.assert_close(shrunk_rows(weight, threshold), soft_threshold(weight, threshold), rtol=0, atol=1e-15)
 
 
-def test_zero_gives_the_weights_back() -> None:
+def test_zero_returns_the_weights() -> None:
     weight = torch.randn(5, 7)
     weight[0] = 0
     weight[1] = 1e-30  # its squares underflow in float32
     assert torch.equal(shrunk_rows(weight, torch.tensor(0.0)), weight)
 
 
-def test_a_diverged_row_stays_visible() -> None:
+def test_a_diverged_row_stays_not_finite() -> None:
     weight = torch.full((2, 2), torch.nan)
     weight[1] = 3.0
     assert shrunk_rows(weight, torch.tensor(1.0)).isnan().tolist() == [[True, True], [False, False]]
@@ -81,7 +81,7 @@ def test_a_linear_classifier_reaches_the_optimum_with_whole_units_at_zero(double
     torch.testing.assert_close(slope, torch.zeros(3), rtol=0, atol=1e-10)
 
 
-def test_the_reported_penalty_is_the_textbooks() -> None:
+def test_the_reported_penalty_is_that_of_textbooks() -> None:
     model, method = network(shape=(2, 8, 8)), GroupLasso(0.3)
     weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
     expected = sum(w[0].numel() ** 0.5 * row.norm() for w in weights for row in w)
@@ -89,7 +89,7 @@ def test_the_reported_penalty_is_the_textbooks() -> None:
     torch.testing.assert_close(group_sum({"a": torch.ones(2, 3, 3)}), torch.tensor(18.0))
 
 
-def test_a_network_loses_whole_units() -> None:
+def test_training_sets_whole_units_to_zero() -> None:
     model = train(fit_of(network(), task_of("classification"), [GroupLasso(0.02)]), [batch_of("classification")], 300)
     zero = model.model.hidden_0.weight == 0
     assert zero.all(1).any()

@@ -46,7 +46,7 @@ def test_training_has_that_mean_loss() -> None:
     torch.testing.assert_close(loss, clean + STD**2 * model.output.weight.square().sum(), rtol=0.02, atol=0)
 
 
-def test_the_class_does_what_the_function_does() -> None:
+def test_the_class_equals_the_function() -> None:
     model, task, (inputs, targets) = network(), task_of("classification"), batch_of("classification")
     fit = fit_of(model, task, [InputNoise(STD)])
     torch.manual_seed(1)

@@ -93,7 +93,7 @@ def test_on_a_linear_regression_it_is_l2() -> None:
         torch.testing.assert_close(a, b, **EXACT)
 
 
-def test_the_class_does_what_the_function_does_with_the_passs_own_masks() -> None:
+def test_the_class_equals_the_function_with_the_masks_of_the_pass() -> None:
     strength, (inputs, targets) = 0.5, batch_of("classification")
     fit = fit_of(network(), task_of("classification"), [Jacobian(strength), Dropout(p=0.3, input_p=0.2)])
     torch.manual_seed(1)
@@ -118,7 +118,7 @@ def test_the_jacobian_is_taken_at_the_inputs_of_the_model() -> None:
     assert not torch.isclose(exact(model, batch[0]), exact(model, model_inputs[0]))
 
 
-def test_the_batchs_own_tensors_stay_as_they_are() -> None:
+def test_the_batch_does_not_change() -> None:
     batch = batch_of("classification")
     fit_of(network(), task_of("classification"), [Jacobian(0.1)])(batch).backward()
     assert not batch[0].requires_grad

@@ -31,12 +31,12 @@ def test_the_start_stays_while_the_weights_move() -> None:
     method = fit.regularizers[0]
     assert method.penalty(method.weights(fit.model)) == 0
     train(fit, batches(), 20)
-    way = 0.0
+    squared_distance = 0.0
     for name, start in method.starts().items():
         assert torch.equal(start, initial.get_parameter(name))
-        way += (fit.model.get_parameter(name) - start).square().sum()
-    assert way > 0.01
-    torch.testing.assert_close(method.penalty(method.weights(fit.model)), 0.15 * way)
+        squared_distance += (fit.model.get_parameter(name) - start).square().sum()
+    assert squared_distance > 0.01
+    torch.testing.assert_close(method.penalty(method.weights(fit.model)), 0.15 * squared_distance)
 
 
 def test_a_step_reduces_the_difference_from_the_start() -> None:

@@ -150,7 +150,7 @@ def test_penalties_are_of_the_layers_map(double: None, name: str) -> None:
 
 @pytest.mark.slow
 @layers
-def test_spectral_norm_takes_gradients_through_the_division_of_the_whole_map(double: None, name: str) -> None:
+def test_the_gradient_of_spectral_norm_includes_the_division(double: None, name: str) -> None:
     model, shape = new_layer(name)
     method = SpectralNorm().double()
     method.attach(model)

@@ -38,7 +38,7 @@ def test_alpha_1_is_the_base_optimizer(k: int) -> None:
     assert same_state(fits[0].model, fits[1].model)
 
 
-def test_slow_weights_at_alpha_1_are_exact() -> None:
+def test_interpolation_at_alpha_1_is_exact() -> None:
     slow, fast = torch.randn(10_000), torch.randn(10_000) * 1e-3
     assert torch.equal(interpolate(slow, fast, torch.tensor(1.0)), fast)
     assert not torch.equal(slow + (fast - slow), fast), "the plain formula rounds"

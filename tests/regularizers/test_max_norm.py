@@ -7,7 +7,7 @@ from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (4, 3, 3, 3), (6, 2, 5)])
-def test_it_is_torchs_renorm_and_idempotent(double: None, shape: tuple[int, ...]) -> None:
+def test_it_equals_renorm_of_torch_and_is_idempotent(double: None, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     weight, limit = torch.randn(shape) * 2, torch.tensor(2.5)
     weight[0] = 0
@@ -18,14 +18,14 @@ def test_it_is_torchs_renorm_and_idempotent(double: None, shape: tuple[int, ...]
     assert torch.equal(capped_rows(once, limit), once)
 
 
-def test_infinity_gives_the_weights_back() -> None:
+def test_infinity_returns_the_weights() -> None:
     weight = torch.randn(5, 7)
     weight[0] = 0
     assert torch.equal(capped_rows(weight, torch.tensor(torch.inf)), weight)
     assert torch.equal(capped_rows(torch.zeros(2, 2), torch.tensor(1.0)), torch.zeros(2, 2))
 
 
-def test_a_diverged_row_stays_visible() -> None:
+def test_a_diverged_row_stays_not_finite() -> None:
     weight = torch.full((2, 2), torch.nan)
     weight[1] = 3.0
     capped = capped_rows(weight, torch.tensor(1.0))

@@ -38,7 +38,7 @@ def test_alpha_0_is_the_share_1() -> None:
     assert torch.equal(beta_draws(torch.tensor(0.0), 50), torch.ones(50))
 
 
-def test_a_stack_draws_what_each_would_alone(double: None) -> None:
+def test_a_stack_has_the_draws_of_separate_runs(double: None) -> None:
     alphas = torch.tensor([0.0, 0.1, 2.0, 32.0])
     torch.manual_seed(3)
     stacked = vmap(lambda alpha: beta_draws(alpha, 400), randomness="same")(alphas)

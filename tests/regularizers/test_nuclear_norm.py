@@ -29,7 +29,7 @@ def test_a_diagonal_matrix_is_soft_thresholded(double: None) -> None:
     torch.testing.assert_close(thresholded_spectrum(weight, threshold), soft_threshold(weight, threshold))
 
 
-def test_zero_gives_the_weights_back() -> None:
+def test_zero_returns_the_weights() -> None:
     torch.manual_seed(0)
     weight = torch.randn(5, 7)
     weight[0] = 0
@@ -37,7 +37,7 @@ def test_zero_gives_the_weights_back() -> None:
     assert torch.equal(thresholded_spectrum(torch.zeros(2, 3), torch.tensor(0.0)), torch.zeros(2, 3))
 
 
-def test_a_diverged_weight_stays_visible() -> None:
+def test_a_diverged_weight_stays_not_finite() -> None:
     weight = torch.ones(2, 2)
     weight[0, 0], weight[0, 1] = torch.nan, torch.inf
     assert thresholded_spectrum(weight, torch.tensor(0.1)).isfinite().tolist() == [[False, False], [True, True]]
@@ -85,7 +85,7 @@ def test_least_squares_reach_the_optimum_of_low_rank(double: None) -> None:
     assert torch.linalg.svdvals(rest)[0] < 1
 
 
-def test_the_reported_penalty_is_the_textbooks(double: None) -> None:
+def test_the_reported_penalty_is_that_of_textbooks(double: None) -> None:
     model, method = network(shape=(2, 8, 8)), NuclearNorm(0.3)
     weights = [p.detach().flatten(1) for name, p in model.named_parameters() if name.endswith("weight")]
     expected = sum(torch.linalg.eigvalsh(w @ w.T).clamp_min(0).sqrt().sum() for w in weights if len(w) <= w.shape[1])

@@ -162,7 +162,7 @@ def test_both_methods_of_a_pair_act_in_their_order(pair: tuple[str, str]) -> Non
 
 @pytest.mark.slow
 @every_pair
-def test_one_of_a_pair_at_its_off_value_is_bit_equal_to_the_other_alone(pair: tuple[str, str]) -> None:
+def test_one_of_a_pair_at_its_off_value_is_bit_equal_to_the_other_method(pair: tuple[str, str]) -> None:
     on = setting_of(pair)
     for off, other in (pair, pair[::-1]):
         strengths = ROW[off].make().strengths().values()

@@ -27,8 +27,8 @@ def recorded_inputs(model: nn.Module) -> list[Tensor]:
 def by_hand(first: Tensor, second: Tensor, targets: Tensor, alpha: float, **options: Any) -> Tensor:
     losses = [F.cross_entropy(outputs, targets, **options) for outputs in (first, second)]
     p, q = first.softmax(1), second.softmax(1)
-    there, back = (p * (p / q).log()).sum(1), (q * (q / p).log()).sum(1)
-    return sum(losses) / 2 + alpha * (there + back).mean() / 2
+    forward, backward = (p * (p / q).log()).sum(1), (q * (q / p).log()).sum(1)
+    return sum(losses) / 2 + alpha * (forward + backward).mean() / 2
 
 
 def test_the_disagreement_is_the_mean_of_both_divergences() -> None:
@@ -96,7 +96,7 @@ def test_flooding_acts_on_the_loss_of_both_passes() -> None:
     torch.testing.assert_close(losses[1], 18 - losses[0], **EXACT)
 
 
-def test_batch_norm_counts_the_first_pass_alone() -> None:
+def test_batch_norm_counts_the_first_pass_only() -> None:
     fit = fit_of(network(norm="batch"), task_of("classification"), [RDrop(0.5), Dropout(p=0.5)])
     once, batch = copy.deepcopy(fit.model).train(), batch_of("classification")
     torch.manual_seed(1)

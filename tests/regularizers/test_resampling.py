@@ -31,11 +31,11 @@ def test_a_shift_by_whole_pixels_is_a_slice_with_zeros(down: int, right: int) ->
 
 def test_each_example_has_its_own_view() -> None:
     images = torch.randn(3, *SHAPE)
-    own = View(torch.tensor([False, True, False]), torch.ones(3), (torch.zeros(3), torch.tensor([0.0, 0.0, -2.0])))
+    view = View(torch.tensor([False, True, False]), torch.ones(3), (torch.zeros(3), torch.tensor([0.0, 0.0, -2.0])))
     expected = images.clone()
     expected[1] = images[1].flip(-1)
     expected[2, :, :, 2:], expected[2, :, :, :2] = images[2, :, :, :-2], 0
-    assert torch.equal(apply_view(images, own), expected)
+    assert torch.equal(apply_view(images, view), expected)
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 2.0])
@@ -43,15 +43,15 @@ def test_each_example_has_its_own_view() -> None:
 def test_a_scaled_ramp_is_the_ramp_of_the_new_slope(double: None, factor: float, mirror: bool) -> None:
     columns = torch.arange(11.0)
     out = apply_view((3 + columns).expand(1, 1, 8, 11), view_of(1, 2, mirror, 1 / factor))[0, 0, 3:5]
-    there = 5 + (columns - 5) / factor * (-1 if mirror else 1)
-    inside = (there >= 0) & (there <= 10)
-    torch.testing.assert_close(out[:, inside], (3 + there[inside]).expand(2, -1), rtol=1e-13, atol=0)
-    assert (out[:, (there <= -1) | (there >= 11)] == 0).all()
+    positions = 5 + (columns - 5) / factor * (-1 if mirror else 1)
+    inside = (positions >= 0) & (positions <= 10)
+    torch.testing.assert_close(out[:, inside], (3 + positions[inside]).expand(2, -1), rtol=1e-13, atol=0)
+    assert (out[:, (positions <= -1) | (positions >= 11)] == 0).all()
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.3])
 @pytest.mark.parametrize("shift", [0.0, 0.2])
-def test_it_is_kornias_random_affine_with_its_parameters(double: None, scale: float, shift: float) -> None:
+def test_it_equals_random_affine_of_kornia(double: None, scale: float, shift: float) -> None:
     import kornia.augmentation as K
 
     torch.manual_seed(0)
@@ -67,7 +67,7 @@ def test_it_is_kornias_random_affine_with_its_parameters(double: None, scale: fl
     torch.testing.assert_close(view, random(images, params=params), rtol=0, atol=1e-5)
 
 
-def test_it_is_kornias_warp_with_the_same_matrix(double: None) -> None:
+def test_it_equals_warp_affine_of_kornia(double: None) -> None:
     from kornia.geometry.transform import warp_affine
 
     torch.manual_seed(0)
@@ -83,7 +83,7 @@ def test_it_is_kornias_warp_with_the_same_matrix(double: None) -> None:
     torch.testing.assert_close(apply_view(images, View(mirror, zoom, offsets)), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_a_crop_is_kornias_crop_of_the_same_box(double: None) -> None:
+def test_a_crop_equals_that_of_kornia(double: None) -> None:
     from kornia.geometry.transform import crop_and_resize
 
     images, cut = torch.randn(1, *SHAPE), 0.4
@@ -106,6 +106,6 @@ def test_a_combined_view_equals_a_sequence_of_views(double: None) -> None:
     strengths = dict(zip(("flip", "scale", "shift", "crop"), torch.tensor([0.5, 0.2, 0.1, 0.3]), strict=True))
     at_once, in_turn = apply_view(ramps, view_from_draws(draws, sides, **strengths)), ramps
     for name, strength in strengths.items():
-        alone = {other: strength if other == name else torch.tensor(0.0) for other in strengths}
-        in_turn = apply_view(in_turn, view_from_draws(draws, sides, **alone))
+        single = {other: strength if other == name else torch.tensor(0.0) for other in strengths}
+        in_turn = apply_view(in_turn, view_from_draws(draws, sides, **single))
     torch.testing.assert_close(at_once[:, :, 15:26, 18:33], in_turn[:, :, 15:26, 18:33], rtol=1e-12, atol=0)

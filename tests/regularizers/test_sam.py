@@ -50,7 +50,7 @@ def test_a_gradient_of_zero_moves_nothing() -> None:
     assert torch.equal(ascent([torch.zeros(3)], torch.tensor(0.5))[0], torch.zeros(3))
 
 
-def test_batch_norm_counts_the_first_pass_alone() -> None:
+def test_batch_norm_counts_the_first_pass_only() -> None:
     fit = fit_of(network(norm="batch"), task_of("classification"), [SAM(rho=1.0)])
     reference = copy.deepcopy(fit.model).train()
     batch = batch_of("classification")

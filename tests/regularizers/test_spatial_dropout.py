@@ -14,7 +14,7 @@ from tests.regularizers.steps import fit_of, task_of
 
 
 @pytest.mark.parametrize("positions", [(9,), (4, 5)], ids=["signal", "image"])
-def test_a_channel_is_dropped_as_a_whole_or_scaled_as_a_whole(double: None, positions: tuple[int, ...]) -> None:
+def test_whole_channels_are_dropped_or_scaled(double: None, positions: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     p, rows, channels = 0.3, 2000, 7
     model = nn.Sequential(nn.Conv1d(channels, channels, 1) if len(positions) == 1 else nn.Conv2d(channels, channels, 1))
@@ -36,7 +36,7 @@ def test_the_mean_stays(double: None) -> None:
     torch.testing.assert_close(p * dropped + (1 - p) * kept, maps, rtol=1e-14, atol=0)
 
 
-def test_the_class_does_what_the_function_does() -> None:
+def test_the_class_equals_the_function() -> None:
     model, maps = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Flatten()), torch.randn(4, 2, 5, 5)
     clean = model[:2](maps)
     method = SpatialDropout(0.4)
@@ -48,7 +48,7 @@ def test_the_class_does_what_the_function_does() -> None:
     assert torch.equal(outputs, thinned_channels(clean, torch.rand(4, 3), torch.tensor(0.4)).flatten(1))
 
 
-def test_it_acts_on_convolutions_alone() -> None:
+def test_it_acts_on_convolutions_only() -> None:
     assert SpatialDropout(0.5).attach(CNN((1, 8, 8), 3, norm="batch")) == ["activation_0", "activation_1"]
     assert SpatialDropout(0.5).attach(MLP((1, 8, 8), 3)) == []
     head = [nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1)]

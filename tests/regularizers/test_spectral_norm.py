@@ -177,15 +177,15 @@ def test_a_mean_of_divided_weights_is_not_above_1() -> None:
     assert all(0.5 < value <= 1.01 for value in largest(on.fit.model))
 
 
-def test_a_resumed_run_goes_on_with_its_vectors(tmp_path: Path) -> None:
+def test_a_resumed_run_restores_its_vectors(tmp_path: Path) -> None:
     _, first = fitted(SpectralNorm(), epochs=1)
     first.save_checkpoint(tmp_path / "first.ckpt")
     resumed, _ = fitted(SpectralNorm(), checkpoint=str(tmp_path / "first.ckpt"))
-    whole, _ = fitted(SpectralNorm())
-    assert same_state(resumed.fit.model, whole.fit.model)
-    for name in penalized(whole.fit.model):
-        for one, other in zip(*(run.fit.regularizers[0].vectors(name) for run in (resumed, whole)), strict=True):
-            assert torch.equal(one, other)
+    uninterrupted, _ = fitted(SpectralNorm())
+    assert same_state(resumed.fit.model, uninterrupted.fit.model)
+    for name in penalized(uninterrupted.fit.model):
+        for a, b in zip(*(run.fit.regularizers[0].vectors(name) for run in (resumed, uninterrupted)), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_weights_can_be_frozen_and_unfrozen_in_training() -> None:

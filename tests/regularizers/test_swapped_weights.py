@@ -20,7 +20,7 @@ def method(request: pytest.FixtureRequest) -> Regularizer:
     return WeightNoise(0.1) if request.param == "weight_noise" else DropConnect(0.5)
 
 
-def test_a_step_takes_the_gradient_at_the_changed_weights_and_moves_the_own(method: Regularizer) -> None:
+def test_the_gradient_at_the_changed_weights_updates_the_original_weights(method: Regularizer) -> None:
     task, batch, model = task_of("classification"), batch_of("classification"), network()
     changed, slopes = copy.deepcopy(model), {}
     torch.manual_seed(5)
@@ -50,7 +50,7 @@ def test_one_draw_for_all_examples_of_a_step_and_another_for_the_next(method: Re
     assert not torch.allclose(first, second)
 
 
-def test_the_weights_are_the_models_own_after_every_pass(method: Regularizer) -> None:
+def test_the_weights_are_restored_after_every_pass(method: Regularizer) -> None:
     model, plain = network(), network()
     before = list(model.parameters())
     attached(model, method)
@@ -62,7 +62,7 @@ def test_the_weights_are_the_models_own_after_every_pass(method: Regularizer) ->
     assert torch.equal(model.eval()(inputs), plain.eval()(inputs))
 
 
-def test_a_pass_that_fails_leaves_the_own_weights(method: Regularizer) -> None:
+def test_the_weights_are_restored_after_an_error(method: Regularizer) -> None:
     model, plain = attached(network(), method), network()
     before = list(model.parameters())
     with pytest.raises(RuntimeError, match="shapes"):
@@ -71,7 +71,7 @@ def test_a_pass_that_fails_leaves_the_own_weights(method: Regularizer) -> None:
     assert same_state(model, plain)
 
 
-def test_a_pass_that_is_interrupted_is_undone_by_the_next_one() -> None:
+def test_the_pass_after_an_interrupted_one_restores_the_weights() -> None:
     model = attached(network(), WeightNoise(0.1), DropConnect(0.5))
     before = list(model.parameters())
 
@@ -87,7 +87,7 @@ def test_a_pass_that_is_interrupted_is_undone_by_the_next_one() -> None:
     assert all(one is other for one, other in zip(model.parameters(), before, strict=True))
 
 
-def test_penalties_see_the_clean_weights() -> None:
+def test_penalties_use_the_unchanged_weights() -> None:
     task, batch = task_of("classification"), batch_of("classification")
     losses = []
     for methods in ([WeightNoise(0.1)], [WeightNoise(0.1), L2(0.3)]):

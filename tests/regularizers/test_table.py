@@ -168,7 +168,7 @@ def test_off_is_bit_equal_to_none(row: Row) -> None:
     [row for row in ROWS if any(s.disables for s in row.make().strengths().values())],
     ids=lambda row: row.cls,
 )
-def test_a_switch_alone_is_bit_equal_to_none(row: Row) -> None:
+def test_one_strength_at_its_off_value_is_bit_equal_to_none(row: Row) -> None:
     for strength in row.make().disabled_by():
         off = row.fit(row.others)
         off.regularizers[0].get_buffer(strength).fill_(row.make().strengths()[strength].off)
@@ -275,7 +275,7 @@ def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
 
 
 @every
-def test_one_strength_serves_a_whole_stack(row: Row, double: None) -> None:
+def test_a_stack_can_share_strengths(row: Row, double: None) -> None:
     """Two runs with different weights and shared strengths, which are not stacked."""
     if row.make().stackable is not True:
         pytest.skip(str(row.make().stackable))

@@ -28,7 +28,7 @@ class Recorder:
         return 2 * weight
 
 
-def test_two_swaps_act_one_on_the_other_and_both_give_back() -> None:
+def test_two_swaps_are_composed_and_both_are_undone() -> None:
     model = nn.Linear(4, 3)
     plain = copy.deepcopy(model)
     attached(model, WeightSwap(lambda weight: weight + 1), WeightSwap(lambda weight: 2 * weight))
@@ -50,7 +50,7 @@ def test_shared_weights_change_once_and_everywhere() -> None:
     assert model[1].weight is model[0].weight
 
 
-def test_weights_that_another_layer_reads_change_too() -> None:
+def test_weights_used_by_another_layer_change() -> None:
     """nn.MultiheadAttention reads out_proj.weight and never calls out_proj."""
 
     class Attention(nn.Module):

@@ -68,7 +68,7 @@ def test_they_wrap_in_the_order_in_which_they_act() -> None:
     ]
 
 
-def test_the_gradient_through_a_division_is_what_is_clipped() -> None:
+def test_the_gradient_through_a_division_is_clipped() -> None:
     """If it were clipped before the division, it could exceed the limit."""
     methods = [SpectralNorm(), GradientClipping(1e-3)]
     fit = fit_of(network(), task_of("classification"), methods)
@@ -138,7 +138,7 @@ def test_weight_decay_acts_right_before_the_update_under_sam(double: None) -> No
         torch.testing.assert_close(weight.detach(), decay * w - lr * g, rtol=1e-12, atol=1e-14)
 
 
-def test_a_wrapper_shows_the_bases_groups_and_state() -> None:
+def test_a_wrapper_has_the_groups_and_state_of_the_base() -> None:
     model = nn.Linear(3, 2)
     base = torch.optim.SGD([model.weight], lr=0.1, momentum=0.9)
     outer = Wrapper(BeforeUpdate(base, lambda: None))

@@ -69,7 +69,7 @@ class _ConstantLoss(Classification):
 
 
 @pytest.mark.parametrize(("optimizer", "keys"), [("SGD", {"momentum": 0.9}), ("AdamW", {"weight_decay": 0.0})])
-def test_without_gradients_decay_alone_moves_weights(data: Digits, optimizer: str, keys: dict[str, float]) -> None:
+def test_without_gradients_only_decay_changes_weights(data: Digits, optimizer: str, keys: dict[str, float]) -> None:
     module = new_module(WeightDecay(strength=0.3), optimizer=optimizer, lr=0.05, **keys)
     module.fit.task = _ConstantLoss(10)
     before = {name: weight.detach().clone() for name, weight in module.fit.model.named_parameters()}
@@ -126,7 +126,7 @@ def test_masks_of_a_step_do_not_depend_on_earlier_draws(data: Digits) -> None:
     assert torch.equal(trained_from(1), trained_from(2))
 
 
-def test_batches_of_one_step_draw_their_own_masks(data: Digits) -> None:
+def test_batches_of_one_step_have_different_masks(data: Digits) -> None:
     draws: list[Tensor] = []
 
     class Drawing(Regularizer):

@@ -413,6 +413,6 @@ def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients() -> None
 @pytest.mark.parametrize(
     "method", [SAM(rho=0.1), GradientNoise(eta=0.1), GradientClipping(max_norm=0.1), SpectralNorm()]
 )
-def test_sparse_gradients_are_refused_by_what_changes_gradients(method: Regularizer) -> None:
+def test_methods_that_change_gradients_refuse_sparse_ones(method: Regularizer) -> None:
     with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: needs dense gradients"):
         fitted(Bags(), [method])

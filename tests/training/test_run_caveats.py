@@ -122,7 +122,7 @@ class Loaded(MLP):
         self.eval()
 
 
-def test_dropout_of_the_model_and_what_stays_in_eval_mode_are_reported(
+def test_dropout_of_the_model_and_modules_in_eval_mode_are_reported(
     compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(

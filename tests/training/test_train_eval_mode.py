@@ -57,7 +57,7 @@ def test_a_frozen_part_in_eval_mode_stays_and_one_in_training_mode_trains() -> N
     assert in_eval(model) == ["extractor"]
 
 
-def test_a_part_that_the_optimizer_does_not_have_stays_as_a_frozen_one() -> None:
+def test_a_part_outside_the_optimizer_stays_like_a_frozen_one() -> None:
     model = net(teacher=net().eval(), loaded=net().eval())
     owned = {id(parameter) for parameter in (*model.first.parameters(), *model.loaded.first.parameters())}
     assert set_training(model, owned) == ["loaded"]
