@@ -1,4 +1,4 @@
-"""Responses of OpenML: the JSON of its API and an ARFF file, in a cache folder or as pages of a server."""
+"""Responses of OpenML: JSON of the API and an ARFF file, in a cache folder or served as pages."""
 
 import gzip
 import hashlib
@@ -13,14 +13,14 @@ API = "api/v1/json/data"
 
 @dataclass(frozen=True)
 class Response:
-    """A data set on OpenML.
+    """Data set on OpenML.
 
     Args:
-        columns: name and type of each, as ARFF has it: ``REAL``, ``STRING``, ``{a,b}``.
-        rows: cells as they are written in the file.
-        targets: default ones.
+        columns: name and ARFF type of each column: ``REAL``, ``STRING``, ``{a,b}``.
+        rows: cells as written in the file.
+        targets: default targets.
         ignored: columns that OpenML ignores.
-        versions: active ones of its name.
+        versions: active versions of the name.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Response:
     status: str = "active"
 
     def arff(self) -> str:
-        """The file."""
+        """Return the content of the ARFF file."""
         attributes = [f"@ATTRIBUTE {name} {kind}" for name, kind in self.columns.items()]
         rows = [",".join(str(cell) for cell in row) for row in self.rows]
         return "\n".join(["% by hand", f"@RELATION {self.name}", *attributes, "@DATA", *rows, ""])
 
     def pages(self, host: str = "https://www.openml.org") -> dict[str, bytes]:
-        """Contents by path."""
+        """Return the contents of all pages, by path."""
         listed = [{"did": self.number, "name": self.name, "version": v, "status": "active"} for v in self.versions]
         one = {"did": self.number, "name": self.name, "version": self.version, "status": "active"}
         about = {
@@ -85,7 +85,7 @@ class Response:
 
 
 def save_openml(folder: Path, response: Response) -> None:
-    """Puts a data set where ``fetch_openml`` looks for its copy."""
+    """Write a data set to the cache folder of ``fetch_openml``."""
     for path, content in response.pages().items():
         file = Path(f"{folder}/openml/openml.org/{path}.gz")
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Parts without a class: refused for training, reported for validation and test."""
+"""Parts that lack a class: an error for training, a note for validation and test."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ N = 100
 RARE = np.where(np.arange(N) % 33 == 5, 2, np.arange(N) % 2)  # classes of 49, 48 and 3 rows
 
 
-class Given(TensorData):
+class ArrayData(TensorData):
     def __init__(self, targets, column=None, way=None, held_out=0, **axes):
         super().__init__(name="given", seed=0, **{"split_seed": 0, **axes})
         self.targets, self.column, self.way, self.held_out = targets, column, way, held_out
@@ -28,7 +28,7 @@ class Given(TensorData):
 
 
 def ready(*args, **options):
-    data = Given(*args, **options)
+    data = ArrayData(*args, **options)
     data.setup()
     return data
 
@@ -51,14 +51,14 @@ def test_a_training_part_that_train_size_leaves_without_a_class_is_refused(way):
     assert caught.value.problem == "class cow (3 rows) has no training row"
 
 
-def test_a_class_of_the_own_test_rows_alone_is_refused():
+def test_a_class_in_the_own_test_rows_only_is_refused():
     targets = np.where(np.arange(N) >= 90, 3, np.arange(N) % 3)
     with pytest.raises(ConfigError, match=r"class dog \(10 rows\) has no training row"):
         ready(targets, held_out=20, test_fraction=None)
 
 
 @pytest.mark.parametrize(("way", "column"), [("time", np.arange(N)), ("groups", np.arange(N) // 50)])
-def test_a_class_that_comes_late_or_in_one_group_alone_is_refused(way, column):
+def test_a_class_in_the_latest_rows_or_in_one_group_only_is_refused(way, column):
     targets = np.where(np.arange(N) >= 90, 2, np.arange(N) % 2)
     if way == "groups":
         targets, column = np.where(np.arange(N) < 50, 0, 1 + np.arange(N) % 2), np.arange(N) // 50
@@ -73,12 +73,12 @@ def test_a_class_with_fewer_rows_than_parts_is_refused():
 
 def test_parts_that_do_not_test_every_class_are_reported():
     early = np.where(np.arange(N) < 30, np.arange(N) % 2 + 1, 0)
-    both = ready(early, np.arange(N), "time").notes
-    assert [part for part in ("validation", "test") for one in both if f"all rows of the {part} part" in one] == [
+    notes = ready(early, np.arange(N), "time").notes
+    assert [part for part in ("validation", "test") for text in notes if f"all rows of the {part} part" in text] == [
         "validation",
         "test",
     ]
-    assert all("(ant)" in note for note in both)
+    assert all("(ant)" in note for note in notes)
     some = np.where(np.arange(N) < 30, 2, np.arange(N) % 2)
     assert ["class cow" in note for note in ready(some, np.arange(N), "time").notes] == [True, True]
     assert ready(np.arange(N) % 3).notes == ()

@@ -11,9 +11,9 @@ from tests.errors import config_error
 
 
 def ready(data=Digits, **axes):
-    made = data(**{"name": "some", "seed": 0, "split_seed": 0, **axes})
-    made.setup()
-    return made
+    prepared = data(**{"name": "some", "seed": 0, "split_seed": 0, **axes})
+    prepared.setup()
+    return prepared
 
 
 def test_setup_twice_changes_nothing():
@@ -23,7 +23,7 @@ def test_setup_twice_changes_nothing():
     assert data.train is train
 
 
-def test_label_noise_touches_that_share_of_the_training_rows_and_nothing_else():
+def test_label_noise_changes_the_given_share_of_training_labels_only():
     clean, noisy = ready(train_size=200), ready(train_size=200, label_noise=0.3)
     assert (clean.train.targets != noisy.train.targets).sum() == 60
     assert torch.equal(clean.train.inputs, noisy.train.inputs)
@@ -49,25 +49,25 @@ def test_features_and_a_regression_target_have_mean_0_and_variance_1_over_the_tr
         torch.testing.assert_close(values.std(0, unbiased=False), torch.ones(values.shape[1]), atol=1e-4, rtol=0)
 
 
-def test_a_standardized_target_comes_back_in_its_own_units():
+def test_a_standardized_target_is_converted_to_its_units():
     from sklearn.datasets import load_diabetes
 
     data = ready(Diabetes)
-    own = data.test.targets * data.target_scale + data.target_mean
+    in_units = data.test.targets * data.target_scale + data.target_mean
     expected = torch.from_numpy(load_diabetes().target[data.parts.test]).float()
-    torch.testing.assert_close(own, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(in_units, expected, atol=1e-3, rtol=0)
 
 
 def test_validation_comes_with_as_many_training_rows():
     data = ready(train_size=100, val_fraction=0.2)
     val, train = data.val_dataloader()
-    assert (val.rows, train.rows) == (359, 100)  # no more training rows than there are
+    assert (val.rows, train.rows) == (359, 100)  # at most the number of training rows
     data = ready(val_fraction=0.1, label_noise=0.5)
     val, train = data.val_dataloader()
     assert (val.rows, train.rows) == (180, 180)
     (inputs, targets) = next(iter(train))
     assert torch.equal(inputs, data.train.inputs[:180])
-    assert torch.equal(targets, data.train.targets[:180])  # noisy, as trained on
+    assert torch.equal(targets, data.train.targets[:180])  # with label noise
 
 
 def test_without_validation_there_is_no_validation_loader():
@@ -89,7 +89,7 @@ def test_rows_drawn_by_each_split_seed_are_infinitely_many():
     assert noise.rows == float("inf")
 
 
-def test_the_batch_order_is_that_of_its_own_stream():
+def test_the_batch_order_has_a_separate_random_stream():
     data = ready(train_size=100, batch_size=30)
     order = torch.randperm(100, generator=torch.Generator().manual_seed(mix(0, "order", 0)))
     (inputs, _), *_ = data.train_dataloader()
@@ -109,15 +109,15 @@ def test_hashes_change_with_split_and_order():
     assert ready(batch_size=32).order_hash != base.order_hash
 
 
-def test_label_noise_follows_the_seed_and_the_split_its_own():
-    one, two = ready(seed=1, label_noise=0.2), ready(seed=2, label_noise=0.2)
-    assert np.array_equal(one.parts.train, two.parts.train)
-    assert not torch.equal(one.train.targets, two.train.targets)
+def test_label_noise_depends_on_the_seed_and_the_split_on_split_seed():
+    first, second = ready(seed=1, label_noise=0.2), ready(seed=2, label_noise=0.2)
+    assert np.array_equal(first.parts.train, second.parts.train)
+    assert not torch.equal(first.train.targets, second.train.targets)
 
 
-def test_place_moves_all_parts():
+def test_place_copies_all_parts_to_the_device():
     data = ready(BreastCancer)
-    data.move_to("meta")  # a device that every machine has
+    data.move_to("meta")  # available on every machine
     assert {part.inputs.device.type for part in (data.train, data.val, data.test)} == {"meta"}
     ((inputs, targets), *_) = data.test_dataloader()
     assert (inputs.device.type, targets.device.type) == ("meta", "meta")
@@ -138,6 +138,6 @@ def test_place_moves_all_parts():
         ({"batch_size": 0}, "data.batch_size=0: null (full batch)"),
     ],
 )
-def test_values_out_of_range_are_refused_at_once(axes, message):
+def test_values_out_of_range_are_refused(axes, message):
     with config_error(message):
         Digits(**{"name": "some", "seed": 0, "split_seed": 0, **axes})

@@ -23,7 +23,7 @@ def test_the_last_smaller_batch_is_kept():
     assert [len(batch) for batch in rows(loader)] == [4, 4, 2]
 
 
-def test_inputs_and_targets_stay_together_and_each_row_comes_once():
+def test_each_row_occurs_once_with_its_target():
     batches = list(Batches(INPUTS, TARGETS, 3, seed=0))
     assert all(torch.equal(inputs, INPUTS[targets]) for inputs, targets in batches)
     assert sorted(torch.cat([targets for _, targets in batches]).tolist()) == list(range(10))
@@ -32,7 +32,7 @@ def test_inputs_and_targets_stay_together_and_each_row_comes_once():
 def test_epochs_differ_and_depend_on_seed_and_epoch_alone():
     loader, again = Batches(INPUTS, TARGETS, 4, seed=0), Batches(INPUTS, TARGETS, 4, seed=0)
     first, second = rows(loader), rows(loader)
-    torch.manual_seed(99)  # the global generator does not matter
+    torch.manual_seed(99)  # the global generator has no effect
     assert first != second
     assert [rows(again), rows(again)] == [first, second]
     assert flat(first) == loader.order(0).tolist()
@@ -44,7 +44,7 @@ def test_the_order_does_not_depend_on_the_batch_size():
     assert flat(rows(Batches(INPUTS, TARGETS, 3, seed=0))) == flat(rows(Batches(INPUTS, TARGETS, 7, seed=0)))
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_unchanged():
     torch.manual_seed(1)
     before = torch.get_rng_state()
     rows(Batches(INPUTS, TARGETS, 4, seed=0))
@@ -74,7 +74,7 @@ def test_no_rows_no_batches():
 
 
 @pytest.mark.parametrize("drawn", range(7))
-def test_a_plain_loop_goes_on_from_a_state(drawn):
+def test_a_plain_loop_resumes_from_a_state(drawn):
     def stream(loader):
         while True:
             yield from rows_of(loader)

@@ -10,9 +10,9 @@ from reglab.data import BreastCancer, Diabetes, Digits, Khan, Mnist1d, Mnist5k, 
 
 
 def ready(data, **axes):
-    made = data(**{"name": "some", "seed": 0, "split_seed": 0, **axes})
-    made.setup()
-    return made
+    prepared = data(**{"name": "some", "seed": 0, "split_seed": 0, **axes})
+    prepared.setup()
+    return prepared
 
 
 @pytest.mark.slow
@@ -30,15 +30,15 @@ def ready(data, **axes):
     ],
 )
 def test_shapes_types_and_rows(data, shape, outputs, rows):
-    made = ready(data)
-    assert (made.input_shape, made.outputs) == (shape, outputs)
-    assert (made.train_rows, made.val_rows, made.test_rows) == rows
-    # what the config check reads is what the data turns out to be
-    assert (made.kind, made.dims) == (type(made).kind, type(made).dims)
-    assert made.train.inputs.shape == (rows[0], *shape)
-    assert made.train.inputs.dtype == torch.float32
-    assert made.train.targets.dtype == (torch.float32 if outputs == 1 else torch.int64)
-    assert made.train.inputs.isfinite().all()
+    prepared = ready(data)
+    assert (prepared.input_shape, prepared.outputs) == (shape, outputs)
+    assert (prepared.train_rows, prepared.val_rows, prepared.test_rows) == rows
+    # as declared for the config check
+    assert (prepared.kind, prepared.dims) == (type(prepared).kind, type(prepared).dims)
+    assert prepared.train.inputs.shape == (rows[0], *shape)
+    assert prepared.train.inputs.dtype == torch.float32
+    assert prepared.train.targets.dtype == (torch.float32 if outputs == 1 else torch.int64)
+    assert prepared.train.inputs.isfinite().all()
 
 
 @pytest.mark.parametrize("data", [Digits, Mnist5k])
@@ -54,15 +54,15 @@ def test_mnist5k_has_equal_numbers_of_images_of_each_class():
 
 
 def test_seed_noise_is_fresh_for_each_split_seed_and_standard_normal():
-    one, two = ready(SeedNoise), ready(SeedNoise, split_seed=1, seed=1)
-    assert not torch.equal(one.test.inputs, two.test.inputs)
-    assert torch.equal(one.test.inputs, ready(SeedNoise, seed=5).test.inputs)
+    first, second = ready(SeedNoise), ready(SeedNoise, split_seed=1, seed=1)
+    assert not torch.equal(first.test.inputs, second.test.inputs)
+    assert torch.equal(first.test.inputs, ready(SeedNoise, seed=5).test.inputs)
     # 5,000 targets: standard errors .014 of the mean, .02 of the mean square, .014 of a correlation
-    assert abs(one.test.targets.mean()) < 0.06
-    assert abs(one.test.targets.square().mean() - 1) < 0.08
-    correlations = (one.test.inputs * one.test.targets[:, None]).mean(0)
+    assert abs(first.test.targets.mean()) < 0.06
+    assert abs(first.test.targets.square().mean() - 1) < 0.08
+    correlations = (first.test.inputs * first.test.targets[:, None]).mean(0)
     assert correlations.abs().max() < 0.06
-    assert one.target_scale == 1.0
+    assert first.target_scale == 1.0
 
 
 def test_seed_noise_keeps_its_test_rows_with_validation_or_train_size():
@@ -72,7 +72,7 @@ def test_seed_noise_keeps_its_test_rows_with_validation_or_train_size():
 
 
 @pytest.mark.slow
-def test_mnist1d_is_the_published_set_and_leaves_the_global_generators_alone():
+def test_mnist1d_equals_the_published_set_and_keeps_the_global_generators():
     random.seed(1)
     np.random.seed(1)
     expected = random.random(), np.random.rand()
@@ -84,12 +84,12 @@ def test_mnist1d_is_the_published_set_and_leaves_the_global_generators_alone():
     assert data.dims == Mnist1d.dims
     labels = torch.empty(5000, dtype=torch.int64)
     labels[np.concatenate([data.parts.train, data.parts.test])] = torch.cat([data.train.targets, data.test.targets])
-    # The first labels of the published file; each digit 500 times, the signals with mean 0 and variance 1.
+    # First labels of the published file; 500 signals per digit, with mean 0 and variance 1.
     assert labels[:10].tolist() == [2, 6, 4, 5, 6, 6, 6, 0, 3, 1]
     assert torch.bincount(labels).tolist() == [500] * 10
     signals = torch.cat([data.train.inputs, data.test.inputs]).double()
     assert abs(signals.mean()) < 1e-6
     assert abs(signals.square().mean() - 1) < 1e-6
     assert abs(data.train.inputs.double().sum() + 51.78746787509559) < 1e-3
-    drawn = ready(Mnist1d)  # made once, then split like any other
+    drawn = ready(Mnist1d)  # generated once, then split
     assert (drawn.train_rows, drawn.val_rows, drawn.test_rows) == (3000, 1000, 1000)

@@ -1,4 +1,4 @@
-"""Every data config builds its class, and a config is checked without heavy imports."""
+"""Configs of data sets build their classes, and are checked without heavy imports."""
 
 import ast
 import inspect
@@ -34,8 +34,8 @@ def test_every_data_set_has_a_config():
     found = {}
     for module in iter_modules(reglab.data.__path__):
         for name, value in vars(import_module(f"reglab.data.{module.name}")).items():
-            own = inspect.isclass(value) and value.__module__ == f"reglab.data.{module.name}"
-            if own and issubclass(value, TensorData) and value is not TensorData:
+            defined_here = inspect.isclass(value) and value.__module__ == f"reglab.data.{module.name}"
+            if defined_here and issubclass(value, TensorData) and value is not TensorData:
                 found[name] = module.name
     assert targets == found
 
@@ -74,9 +74,9 @@ def test_settings_and_paths_are_checked_without_heavy_imports():
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "src/reglab/data").rglob("*.py")), ids=lambda file: file.stem)
-def test_the_libraries_of_a_data_set_wait_for_load(file):
+def test_the_libraries_of_a_data_set_are_imported_by_load(file):
     late = {"pandas", "pyarrow", "sklearn", "mlxtend", "mnist1d"}
-    for statement in ast.parse(file.read_text()).body:  # those at the top, which run on import
+    for statement in ast.parse(file.read_text()).body:  # imports of the module, not of functions
         if isinstance(statement, ast.Import):
             assert not late & {alias.name.split(".")[0] for alias in statement.names}
         if isinstance(statement, ast.ImportFrom):

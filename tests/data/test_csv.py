@@ -1,4 +1,4 @@
-"""Users' tables: encodings of each kind of column, and kinds of files."""
+"""Tables of users: encodings of columns, and file formats."""
 
 import gzip
 
@@ -66,20 +66,20 @@ def test_described_features_reproduce_the_inputs_from_the_file(file):
     data = ready(file)
     table = pd.read_csv(file)
     columns = []
-    for one in data.features():
-        if "value" in one:
-            columns.append((table[one["name"]] == one["value"]).astype(float))
+    for feature in data.features():
+        if "value" in feature:
+            columns.append((table[feature["name"]] == feature["value"]).astype(float))
         else:
-            columns.append((table[one["name"]].astype(float) - one["mean"]) / one["scale"])
+            columns.append((table[feature["name"]].astype(float) - feature["mean"]) / feature["scale"])
     expected = np.stack(columns, axis=1).astype(np.float32)
     np.testing.assert_allclose(data.train.inputs, expected[data.parts.train], rtol=1e-6, atol=1e-7)
 
 
-def test_a_regression_target_keeps_its_units_at_hand(file):
+def test_a_regression_target_is_converted_to_its_units(file):
     data = ready(file, target="price")
-    own = data.test.targets * data.target_scale + data.target_mean
+    in_units = data.test.targets * data.target_scale + data.target_mean
     expected = torch.from_numpy(TABLE["price"].to_numpy()[data.parts.test]).float()
-    torch.testing.assert_close(own, expected)
+    torch.testing.assert_close(in_units, expected)
     assert (data.kind, data.outputs, data.train.targets.dtype) == ("regression", 1, torch.float32)
     raw = ready(file, target="price", standardize=False)
     torch.testing.assert_close(raw.test.targets, expected)
@@ -92,10 +92,10 @@ def test_missing_values(tmp_path):
     table.loc[::5, "color"] = None
     table.to_csv(tmp_path / "holes.csv", index=False)
     data = ready(tmp_path / "holes.csv", standardize=False)
-    seen = table["size"].to_numpy()[data.parts.train]
-    expected = table["size"].fillna(float(np.nanmedian(seen))).to_numpy()[data.parts.test]
+    training_sizes = table["size"].to_numpy()[data.parts.train]
+    expected = table["size"].fillna(float(np.nanmedian(training_sizes))).to_numpy()[data.parts.test]
     torch.testing.assert_close(data.test.inputs[:, 0], torch.from_numpy(expected).float())
-    # a missing color counts as a color: columns missing, blue, green, red
+    # missing colors are a category: columns missing, blue, green, red
     assert data.input_shape == (8,)
     assert data.dims == Csv.dims
     assert torch.equal(
@@ -103,7 +103,7 @@ def test_missing_values(tmp_path):
     )
 
 
-def test_a_category_that_training_never_saw_gives_zeros(tmp_path, file):
+def test_a_category_without_training_rows_gives_zeros(tmp_path, file):
     row = ready(file).parts.test[0]
     table = TABLE.copy()
     table.loc[row, "color"] = "mauve"
@@ -118,7 +118,9 @@ def test_spellings_of_one_category_or_group_are_reported(tmp_path):
     group = np.resize(["anna", "Anna", *"bcdef"], N)
     TABLE.assign(city=city, group=group, **{"class": np.resize(["x", "X"], N)}).to_csv(tmp_path / "t.csv", index=False)
     data = ready(tmp_path / "t.csv", target="class", split_column="group", split_by="groups")
-    assert len({one["value"] for one in data.features() if one["name"] == "city"}) == 4  # blanks around do not count
+    assert (
+        len({feature["value"] for feature in data.features() if feature["name"] == "city"}) == 4
+    )  # surrounding blanks are ignored
     (of_city,) = (text for text in data.notes if "'city'" in text)
     assert r"'Caf\xe9' and 'Cafe\u0301'" in of_city or r"'Cafe\u0301' and 'Caf\xe9'" in of_city
     assert "1 more pair" in of_city
@@ -129,7 +131,7 @@ def test_spellings_of_one_category_or_group_are_reported(tmp_path):
     assert not any("color" in text for text in data.notes)
 
 
-def test_a_constant_column_does_no_harm(tmp_path):
+def test_a_constant_column_becomes_zero(tmp_path):
     TABLE.assign(same=0.1, word="x").to_csv(tmp_path / "same.csv", index=False)
     data = ready(tmp_path / "same.csv")
     assert data.train.inputs.isfinite().all()
@@ -178,9 +180,9 @@ def test_the_name_is_the_stem_unless_given(file):
         ([0.5, 1.0] * 10, "regression", ()),
     ],
 )
-def test_the_kind_is_found_from_the_target(values, kind, names):
-    found = encode_target(pd.Series(values, name="y"))
-    assert (found.kind, found.names) == (kind, names)
+def test_the_kind_is_inferred_from_the_target(values, kind, names):
+    encoded = encode_target(pd.Series(values, name="y"))
+    assert (encoded.kind, encoded.names) == (kind, names)
 
 
 def test_the_kind_can_be_given():
@@ -202,7 +204,7 @@ def test_columns_can_be_left_out(tmp_path):
         Csv(**given, ignore=["nam"]).setup()
 
 
-def test_a_run_of_the_time_before_ignore_keeps_its_identity(tmp_path):
+def test_runs_from_before_the_setting_ignore_keep_their_identity(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
     cfg = compose(["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=c"])
     assert "ignore" not in identity_parts(cfg)["data"]

@@ -93,7 +93,7 @@ def test_files_that_are_no_table(tmp_path, content, parts):
         assert part in message
 
 
-def test_a_parquet_file_that_is_none(tmp_path):
+def test_an_invalid_parquet_file(tmp_path):
     (tmp_path / "bad.parquet").write_text("x,label\n1,a\n")
     assert "cannot be read as .parquet" in refusal(tmp_path / "bad.parquet")
 

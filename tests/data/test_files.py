@@ -53,26 +53,26 @@ def test_the_stem_goes_without_its_suffix(path, name):
     assert stem(path) == name
 
 
-def special(folder, what):
+def special(folder, kind):
     """Make a path that is not a regular file, and return it."""
     path = folder / "x.csv"
-    if what == "pipe":
+    if kind == "pipe":
         os.mkfifo(path)
-    elif what == "socket":
+    elif kind == "socket":
         with socket.socket(socket.AF_UNIX) as server:
             before = os.getcwd()
             os.chdir(folder)  # names of sockets are short
             server.bind("x.csv")
             os.chdir(before)
-    elif what == "loop":
+    elif kind == "loop":
         path.symlink_to("x.csv")
-    elif what == "broken":
+    elif kind == "broken":
         path.symlink_to("gone.csv")
-    elif what == "huge":
+    elif kind == "huge":
         with path.open("wb") as file:
             file.truncate(memory_bytes() + 1)
     else:
-        path.symlink_to(what)
+        path.symlink_to(kind)
     return path
 
 
@@ -88,23 +88,23 @@ SPECIAL = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "problem"), SPECIAL.items())
-def test_pipes_devices_and_broken_links_are_refused(tmp_path, what, problem):
-    path = special(tmp_path, what)
-    given = {"seed": 0, "split_seed": 0}
+@pytest.mark.parametrize(("kind", "problem"), SPECIAL.items())
+def test_pipes_devices_and_broken_links_are_refused(tmp_path, kind, problem):
+    path = special(tmp_path, kind)
+    seeds = {"seed": 0, "split_seed": 0}
     for make in (
-        lambda: Csv(path=str(path), target="y", **given),
-        lambda: Text(path=str(path), **given).setup(),
+        lambda: Csv(path=str(path), target="y", **seeds),
+        lambda: Text(path=str(path), **seeds).setup(),
         lambda: check_file(str(path)),
     ):
         with pytest.raises(ConfigError) as caught:
             make()
         assert str(caught.value).startswith(f"data.path={path}: {problem}")
-    if what in ("pipe", "socket", "/dev/zero", "/dev/null"):
+    if kind in ("pipe", "socket", "/dev/zero", "/dev/null"):
         for words in ("data=csv data.target=y data.path", "data=huggingface data.path", "data=text data.tokenizer"):
             (tmp_path / "t.txt").write_text("text")
-            *others, key = words.split()
-            cfg = compose([*others, f"{key}={path}", *["data.path=t.txt"] * ("tokenizer" in key)])
+            *overrides, key = words.split()
+            cfg = compose([*overrides, f"{key}={path}", *["data.path=t.txt"] * ("tokenizer" in key)])
             with pytest.raises(ConfigError, match=f"^{key}={path}: {re.escape(problem)}"):
                 config_hash(cfg)
         with pytest.raises(ConfigError, match=f"^data.tokenizer={path}: {re.escape(problem)}"):
@@ -113,7 +113,7 @@ def test_pipes_devices_and_broken_links_are_refused(tmp_path, what, problem):
         check_folder(str(path))
 
 
-def test_files_of_folders_are_looked_at_before_they_are_opened(tmp_path):
+def test_files_in_folders_are_checked_before_they_are_opened(tmp_path):
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
     with pytest.raises(ConfigError, match=r"train-images-idx3-ubyte is a named pipe"):
         Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
@@ -128,7 +128,7 @@ def test_files_of_folders_are_looked_at_before_they_are_opened(tmp_path):
         ImageFolder(root=str(tmp_path), seed=0, split_seed=0).setup()
 
 
-def test_no_more_of_a_packed_file_is_read_than_its_header_declares(tmp_path):
+def test_only_the_declared_size_of_a_packed_file_is_read(tmp_path):
     header = b"\0\0\x08\x03" + struct.pack(">III", 2, 2, 2)
     with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
         file.write(header + bytes(2**26))

@@ -1,4 +1,4 @@
-"""Gene data from the files of a package that is not imported."""
+"""Gene data, read from files of a package without its import."""
 
 import sys
 
@@ -19,7 +19,7 @@ def test_khan_has_the_published_rows_and_its_own_test() -> None:
     data.setup()
     assert data.class_names == ("BL", "EWS", "NB", "RMS")
     assert data.parts.test.tolist() == list(range(63, 83))
-    # Of the published test: the first labels, and the rows of each class in both parts.
+    # First labels of the published test part, and the rows per class of both parts.
     assert data.test.targets[:6].tolist() == [2, 1, 3, 1, 0, 2]
     assert torch.bincount(data.test.targets).tolist() == [3, 6, 6, 5]
     rest = torch.cat([data.train.targets, data.val.targets])
@@ -30,13 +30,13 @@ def test_khan_equals_its_files_and_is_standardized_on_the_training_rows() -> Non
     data = Khan(**AXES, test_fraction=None)
     data.setup()
     file = package_file("ISLP", "data/Khan_xtest.csv", Setting("data", "khan"))
-    theirs = np.loadtxt(file, delimiter=",", skiprows=1)
+    genes_of_file = np.loadtxt(file, delimiter=",", skiprows=1)
     source = data.load()
     assert isinstance(source.inputs, StandardizedColumns)
     genes = source.inputs.columns
-    assert np.array_equal(genes[63:], theirs)
-    seen = genes[data.parts.train]
-    expected = (theirs - seen.mean(axis=0)) / seen.std(axis=0)
+    assert np.array_equal(genes[63:], genes_of_file)
+    training_genes = genes[data.parts.train]
+    expected = (genes_of_file - training_genes.mean(axis=0)) / training_genes.std(axis=0)
     torch.testing.assert_close(data.test.inputs, torch.from_numpy(expected).float())
 
 

@@ -1,4 +1,4 @@
-"""Data sets written by the library datasets, and folders of files."""
+"""Data sets saved by the library datasets, and folders of files."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ NAMES = ["ant", "bee", "never"]
 
 @pytest.fixture(scope="module")
 def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images in two parts; of the classes one does not occur."""
+    """Images in two parts, with one class that does not occur."""
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
 
     def part(numbers: range) -> datasets.Dataset:
@@ -47,13 +47,13 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "table"
 
 
-def ready(path: Path | str, **given: Any) -> Huggingface:
-    data = Huggingface(path=str(path), **{"seed": 0, "split_seed": 0, **given})
+def ready(path: Path | str, **options: Any) -> Huggingface:
+    data = Huggingface(path=str(path), **{"seed": 0, "split_seed": 0, **options})
     data.setup()
     return data
 
 
-def test_images_are_those_that_were_saved(insects: Path) -> None:
+def test_images_equal_the_saved_images(insects: Path) -> None:
     data = ready(insects, test_fraction=None)
     assert (data.name, data.kind, data.input_shape, data.class_names) == (
         "insects",
@@ -68,7 +68,7 @@ def test_images_are_those_that_were_saved(insects: Path) -> None:
     assert sorted(data.parts.test) == list(range(20, 30))  # its own
 
 
-def test_a_table_is_read_as_any_table(table: Path) -> None:
+def test_a_data_set_of_columns_is_read_as_a_table(table: Path) -> None:
     data = ready(table, target="weight")
     assert (data.name, data.kind, data.input_shape, data.rows) == ("table", "regression", (3,), 40)
     assert data.train.inputs[:, 0].mean().abs() < 1e-6
@@ -79,7 +79,7 @@ def test_a_table_is_read_as_any_table(table: Path) -> None:
 
 @pytest.fixture(scope="module")
 def visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows with class labels, one a feature and one hidden there, an image to leave out, and parts of its own."""
+    """Rows with class labels, an image column, and predefined parts."""
     kinds = datasets.ClassLabel(names=["low", "high", "none"])
     features = {"dose": kinds, "age": datasets.Value("int64"), "site": datasets.ClassLabel(names=list("dcba"))}
     features |= {"photo": datasets.Image(), "label": datasets.ClassLabel(names=["well", "ill"])}
@@ -121,36 +121,37 @@ def test_rows_can_be_split_by_a_column(visits: Path) -> None:
     assert images.input_shape == (1, 6, 5)
     sites = [set(site[rows]) for rows in (images.parts.train, images.parts.val, images.parts.test)]
     assert sum(map(len, sites)) == len(set.union(*sites)) == 4
-    for given, problem in (
+    for options, problem in (
         ({"ignore": ["phot"]}, "data.ignore=phot: no such column ... photo?"),
         ({"target": "photo"}, "data.target=photo: contains images"),
         ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: contains images"),
         ({"image": "age"}, "data.image=age: column of images ... photo"),
     ):
         with config_error(problem):
-            ready(visits, **given)
+            ready(visits, **options)
     with config_error("data.test_fraction=null: data.split_column=site"):
         ready(visits, split_column="site", split_by="groups", test_fraction=None)
 
 
-def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> None:
+def test_texts_are_documents_and_the_last_are_the_test(tmp_path: Path) -> None:
     texts = {"test": ["the end"], "train": ["in the begin was the word", None, "and so on"], "validation": ["", "more"]}
     parts = {
-        name: datasets.Dataset.from_dict({"said": said, "number": range(len(said))}) for name, said in texts.items()
+        name: datasets.Dataset.from_dict({"said": documents, "number": range(len(documents))})
+        for name, documents in texts.items()
     }
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "words")
-    given = {"path": str(tmp_path / "words"), "seed": 0, "split_seed": 0, "context_length": 4}
-    data = HuggingfaceText(column="said", **given)
+    options = {"path": str(tmp_path / "words"), "seed": 0, "split_seed": 0, "context_length": 4}
+    data = HuggingfaceText(column="said", **options)
     assert data.documents() == ("in the begin was the word", "and so on", "more", "the end")
     data.setup()
     assert (data.name, data.kind) == ("words", "language modeling")
     for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "contains no text")):
         with pytest.raises(ConfigError, match=rf"^data.column={column}: {problem}"):
-            HuggingfaceText(column=column, **given).documents()
+            HuggingfaceText(column=column, **options).documents()
 
 
 @pytest.mark.slow
-def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(table: Path) -> None:
+def test_a_folder_identifies_a_run_by_its_content_and_a_name_by_itself(table: Path) -> None:
     def identity(path: Path | str) -> str:
         cfg = compose(["data=huggingface", f"data.path={path}"])
         check(cfg)
@@ -174,7 +175,7 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("options", "problem"),
     [
         ({"path": None}, "data.path=null: required"),
         ({"path": "nowhere/set"}, "data.path=nowhere/set: (Couldn't "),
@@ -185,9 +186,9 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     ],
     ids=["null", "nowhere", "column", "target", "image", "config"],
 )
-def test_unusable_data_sets_are_refused(table: Path, given: dict[str, Any], problem: str) -> None:
+def test_unusable_data_sets_are_refused(table: Path, options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Huggingface(**{"path": str(table), "seed": 0, "split_seed": 0, **given}).setup()
+        Huggingface(**{"path": str(table), "seed": 0, "split_seed": 0, **options}).setup()
     check_error(caught.value, problem.format(path=table))
 
 
@@ -198,8 +199,8 @@ PLACES = ["{nowhere}/x", "./nowhere", "../nowhere/x", "~/nowhere", "~nobody-of-t
 @pytest.mark.parametrize("written", PLACES)
 def test_a_missing_folder_is_refused_by_the_config_alone(tmp_path: Path, written: str) -> None:
     path = written.format(nowhere=tmp_path)
-    seen = "" if path[0] in "/~" else f" relative to {Path.cwd()}"
-    expected = f"data.path={path}: no such folder{seen}; "
+    note = "" if path[0] in "/~" else f" relative to {Path.cwd()}"
+    expected = f"data.path={path}: no such folder{note}; "
     for kind in ("huggingface", "huggingface_text"):
         with config_error(expected):
             check(compose([f"data={kind}", f"data.path='{path}'"]))

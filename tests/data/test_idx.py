@@ -1,4 +1,4 @@
-"""Files in MNIST's format, written by the test."""
+"""Files in MNIST's IDX format."""
 
 import gzip
 import struct
@@ -18,7 +18,7 @@ NO_FILE = "train-images-idx3-ubyte is not in MNIST's format ("
 
 
 def idx(array: np.ndarray) -> bytes:
-    """Return an array in the file format."""
+    """Return an array in the IDX format."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
@@ -44,21 +44,21 @@ def ready(root: Path, **axes: Any) -> Idx:
     return data
 
 
-def test_images_and_labels_are_the_files(folder: Path) -> None:
+def test_images_and_labels_equal_the_files(folder: Path) -> None:
     data = ready(folder, test_fraction=None)
     assert (data.name, data.kind, data.input_shape, data.outputs) == ("little", "classification", (1, 5, 4), 3)
     images, labels = images_and_labels(60, 60)
     for part, rows in ((data.train, data.parts.train), (data.val, data.parts.val)):
         assert torch.equal(part.inputs[:, 0], torch.from_numpy(images[rows]).float() / 255)
         assert torch.equal(part.targets, torch.from_numpy(labels[rows]))
-    theirs, their_labels = images_and_labels(12, 12)
+    expected, expected_labels = images_and_labels(12, 12)
     order = data.parts.test - 60
     assert sorted(order.tolist()) == list(range(12))
-    assert torch.equal(data.test.inputs[:, 0], torch.from_numpy(theirs[order]).float() / 255)
-    assert torch.equal(data.test.targets, torch.from_numpy(their_labels[order]))
+    assert torch.equal(data.test.inputs[:, 0], torch.from_numpy(expected[order]).float() / 255)
+    assert torch.equal(data.test.targets, torch.from_numpy(expected_labels[order]))
 
 
-def test_with_a_share_for_the_test_all_rows_are_split(folder: Path) -> None:
+def test_all_rows_are_split_with_a_test_fraction(folder: Path) -> None:
     data = ready(folder)
     assert (data.train_rows, data.val_rows, data.test_rows) == (44, 14, 14)
 
@@ -110,10 +110,10 @@ def test_another_type_of_numbers_is_refused() -> None:
         parse_idx(struct.pack(">HBBI", 0, 0x0D, 1, 2) + bytes(8), 1)
 
 
-def test_files_of_two_data_sets_in_one_folder_are_refused_and_hidden_ones_left_out(tmp_path):
+def test_files_of_two_data_sets_are_refused_and_hidden_files_ignored(tmp_path):
     for name in ("emnist-digits", "emnist-letters"):
-        for what in ("images-idx3", "labels-idx1"):
-            (tmp_path / f"{name}-train-{what}-ubyte").touch()
+        for kind in ("images-idx3", "labels-idx1"):
+            (tmp_path / f"{name}-train-{kind}-ubyte").touch()
     with config_error(f"data.root={tmp_path}: both emnist-digits- ... emnist-letters-"):
         Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
     for file in tmp_path.glob("emnist-letters*"):

@@ -1,4 +1,4 @@
-"""Folders of images, written by the test."""
+"""Folders of images: classes, parts, modes and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "insects"
 
 
-def ready(root: Path, **given: Any) -> ImageFolder:
-    data = ImageFolder(root=str(root), **{"seed": 0, "split_seed": 0, **given})
+def ready(root: Path, **options: Any) -> ImageFolder:
+    data = ImageFolder(root=str(root), **{"seed": 0, "split_seed": 0, **options})
     data.setup()
     return data
 
 
-def test_images_and_classes_are_the_files(folder: Path) -> None:
+def test_images_and_classes_equal_the_files(folder: Path) -> None:
     data = ready(folder)
     assert (data.name, data.kind, data.input_shape, data.outputs) == ("insects", "classification", (1, 6, 5), 2)
     assert data.class_names == CLASSES
@@ -49,7 +49,7 @@ def test_images_and_classes_are_the_files(folder: Path) -> None:
             assert int(target) == number % 2
 
 
-def test_one_image_with_colours_makes_all_of_three_channels(folder: Path) -> None:
+def test_one_colour_image_gives_all_images_three_channels(folder: Path) -> None:
     write(folder / "ant" / "00.png", pixels(0, (6, 5, 3)))
     data = ready(folder, val_fraction=0.0, test_fraction=0.0)
     assert data.input_shape == (3, 6, 5)
@@ -74,7 +74,7 @@ def test_images_are_scaled_to_the_size(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("parts", "held_out"), [(("train", "test"), 4), (("train", "val"), 4), (("train",), 0)])
-def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out: int) -> None:
+def test_a_predefined_test_part(tmp_path: Path, parts: tuple[str, ...], held_out: int) -> None:
     for number in range(20):
         write(tmp_path / parts[number >= 16 and len(parts) > 1] / CLASSES[number % 2] / f"{number}.png", pixels(number))
     data = ImageFolder(root=str(tmp_path), seed=0, split_seed=0, test_fraction=None)
@@ -82,15 +82,15 @@ def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out
     assert (len(source.targets), source.held_out) == (20, held_out)
     if held_out:
         data.setup()
-        own = {pixels(number).astype(np.float32).tobytes() for number in range(16, 20)}
-        assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == own
+        test_images = {pixels(number).astype(np.float32).tobytes() for number in range(16, 20)}
+        assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == test_images
         assert data.notes == ()
         (note,) = ready(tmp_path).notes
         assert note.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split again")
         assert f"data.test_fraction=null tests on {parts[1]}" in note
 
 
-def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
+def test_with_a_test_part_val_is_part_of_train(tmp_path: Path) -> None:
     for number, part in enumerate(["train"] * 12 + ["val"] * 4 + ["test"] * 4):
         write(tmp_path / part / CLASSES[number % 2] / f"{number}.png", pixels(number))
     data = ready(tmp_path, test_fraction=None)
@@ -101,7 +101,7 @@ def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
     assert "train, val and test are pooled" in note
 
 
-def test_a_change_of_a_file_is_seen(folder: Path) -> None:
+def test_a_changed_file_is_read_again(folder: Path) -> None:
     before = ready(folder).train.inputs
     for path in folder.rglob("*.png"):
         write(path, pixels(99))
@@ -160,9 +160,9 @@ def test_classes_that_differ_in_case_alone_are_reported(folder: Path) -> None:
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     upright = pixels(0, (6, 5))
-    for number in range(9):  # 0: no orientation; 1 to 8: as the standard numbers them, upright once applied
+    for number in range(9):  # 0: no orientation; 1 to 8: EXIF orientations, all upright after their application
         turned = Image.fromarray(upright)
-        back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(number)  # Pillow's transposes that undo them
+        back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(number)  # inverse transposes of Pillow
         exif = Image.Exif()
         if number:
             exif[0x0112] = number
@@ -177,7 +177,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "YCbCr"])
-def test_any_mode_among_others(folder: Path, mode: str) -> None:
+def test_modes_may_be_mixed(folder: Path, mode: str) -> None:
     file = folder / "ant" / ("00.png" if mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else "00.tif")
     (folder / "ant" / "00.png").unlink()
     white = Image.new("L", (5, 6), 255)
@@ -193,7 +193,7 @@ def test_any_mode_among_others(folder: Path, mode: str) -> None:
 
 
 def large(path: Path, side: int) -> None:
-    """A white image of side x side, whose file is small, without its pixels in memory."""
+    """Write a white image of side x side pixels as a small file, without its pixels in memory."""
     import struct
     import zlib
 
@@ -246,7 +246,7 @@ def test_other_files_in_the_folder_are_reported(folder: Path) -> None:
     assert str(folder) not in "".join(data.notes)
 
 
-def test_linked_folders_are_classes_and_rings_of_links_end(folder: Path, tmp_path: Path) -> None:
+def test_linked_folders_are_classes_and_cyclic_links_are_followed_once(folder: Path, tmp_path: Path) -> None:
     (folder / "bee").rename(tmp_path / "elsewhere")
     (folder / "bee").symlink_to(tmp_path / "elsewhere")
     (folder / "ant" / "up").symlink_to(folder)
@@ -254,7 +254,7 @@ def test_linked_folders_are_classes_and_rings_of_links_end(folder: Path, tmp_pat
     assert (data.class_names, data.rows) == (CLASSES, 20)
 
 
-def test_parts_may_be_written_large(tmp_path: Path) -> None:
+def test_parts_may_have_upper_case_names(tmp_path: Path) -> None:
     for number in range(20):
         write(tmp_path / ("Train", "Test")[number >= 16] / CLASSES[number % 2] / f"{number}.PNG", pixels(number))
     source = ImageFolder(root=str(tmp_path), seed=0, split_seed=0).load()
@@ -277,8 +277,8 @@ def test_broken_files_are_named(folder: Path, content: bytes | None, part: str) 
     if content is None:  # cut off within the pixels
         write(file, pixels(0, (60, 50)))
         content = file.read_bytes()[:-200]
-        for other in folder.rglob("*.png"):
-            write(other, pixels(1, (60, 50)))
+        for image_file in folder.rglob("*.png"):
+            write(image_file, pixels(1, (60, 50)))
     file.write_bytes(content)
     message = refusal(folder)
     assert "00.png" in message

@@ -8,7 +8,7 @@ from reglab.data.wine import Wine
 
 
 @pytest.mark.parametrize(("noise", "wrong"), [(0.0, 0), (0.3, 300), (0.1234, 123), (1.0, 1000)])
-def test_exactly_that_share_becomes_wrong(noise, wrong):
+def test_the_exact_share_of_labels_is_changed(noise, wrong):
     labels = np.arange(1000) % 10
     noisy = replace_labels(labels, 10, noise, seed=1)
     assert (noisy != labels).sum() == wrong
@@ -24,12 +24,12 @@ def test_the_other_classes_are_equally_likely():
     assert np.abs(counts[1:] - 3000).max() < 180
 
 
-def test_the_seed_decides_and_the_labels_given_stay_as_they_are():
+def test_noise_depends_on_the_seed_and_copies_the_labels():
     labels = np.arange(100) % 3
-    kept = labels.copy()
+    original = labels.copy()
     assert np.array_equal(replace_labels(labels, 3, 0.4, seed=5), replace_labels(labels, 3, 0.4, seed=5))
     assert not np.array_equal(replace_labels(labels, 3, 0.4, seed=5), replace_labels(labels, 3, 0.4, seed=6))
-    assert np.array_equal(labels, kept)
+    assert np.array_equal(labels, original)
 
 
 def notes(label_noise):

@@ -1,4 +1,4 @@
-"""Tables of OpenML, from a cached copy and from a server on this machine."""
+"""Tables of OpenML, from a cached copy and from a local server."""
 
 import dataclasses
 import gzip
@@ -50,7 +50,7 @@ def changed(**fields: Any) -> Response:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenML's addresses lead to a port of this machine where nobody listens."""
+    """Redirect addresses of OpenML to a local port without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         point_to(f"http://127.0.0.1:{free.getsockname()[1]}", monkeypatch)
@@ -71,15 +71,15 @@ def cache(tmp_path: Path, offline: None) -> Path:
 
 def test_a_cached_copy_is_read_without_a_network(cache: Path) -> None:
     data = ready(cache, standardize=False)
-    # One number, then both values of petals, which are declared categories, then of seen; plot is to be ignored.
+    # One numeric column, the declared categories of petals, then those of seen; plot is ignored.
     assert (data.name, data.kind, data.input_shape, data.rows) == ("iris", "classification", (5,), 60)
     assert data.class_names == ("1", "2", "so so")
     rows = data.parts.test
     cells = [FLOWERS.rows[row] for row in rows]
     assert data.test.inputs[:, 1].tolist() == [float(row[1] == 3) for row in cells]
     assert data.test.inputs[:, 3].tolist() == [float(row[2] == "day") for row in cells]
-    known = [place for place, row in enumerate(cells) if row[0] != "?"]
-    assert data.test.inputs[known, 0].tolist() == [cells[place][0] for place in known]
+    labelled = [place for place, row in enumerate(cells) if row[0] != "?"]
+    assert data.test.inputs[labelled, 0].tolist() == [cells[place][0] for place in labelled]
     assert [data.class_names[label] for label in data.test.targets] == [str(row[4]).strip("'") for row in cells]
 
 
@@ -100,7 +100,7 @@ def test_a_name_is_taken_in_any_case_and_its_one_active_version(cache: Path) -> 
 def test_another_target_makes_the_default_one_a_feature(cache: Path) -> None:
     data = ready(cache, target="petals")
     assert (data.class_names, data.input_shape) == (("3", "5"), (6,))
-    assert ready(cache, target="plot", kind="regression").kind == "regression"  # though OpenML ignores it
+    assert ready(cache, target="plot", kind="regression").kind == "regression"  # ignored by OpenML
 
 
 def test_columns_can_be_left_out(cache: Path) -> None:
@@ -195,7 +195,7 @@ def test_unusable_tables_of_openml_are_refused(
 
 
 @pytest.mark.slow
-def test_a_missing_copy_without_a_network_is_refused_quickly(tmp_path: Path, offline: None) -> None:
+def test_a_missing_copy_without_a_network_is_refused(tmp_path: Path, offline: None) -> None:
     before = time.monotonic()
     error = refusal(tmp_path)
     assert time.monotonic() - before < 10
@@ -210,14 +210,14 @@ def test_the_cache_is_scikit_learns_own_unless_given(cache: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_a_spoilt_copy_is_not_used(cache: Path) -> None:
+def test_a_damaged_copy_is_not_used(cache: Path) -> None:
     copy = next(cache.rglob("*.arff.gz"))
     copy.write_bytes(gzip.compress(b"@DATA\n1,2\n"))
     assert str(refusal(cache).where) == "data.name=iris"
 
 
 class Site:
-    """OpenML on this machine: its pages, 412 for an unknown one, and the paths that were requested."""
+    """Local server of OpenML pages, with status 412 for unknown ones, which records the requested paths."""
 
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
@@ -248,15 +248,15 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    made = Site()
-    point_to(made.host, monkeypatch)
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    server = Site()
+    point_to(server.host, monkeypatch)
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
 
 
 @pytest.mark.slow
-def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
+def test_a_table_is_downloaded_once(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     first = ready(tmp_path)
     assert len(site.requests) == 5
@@ -275,13 +275,13 @@ def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Si
 
 
 @pytest.mark.slow
-def test_a_server_in_trouble(tmp_path: Path, site: Site) -> None:
+def test_a_server_with_errors(tmp_path: Path, site: Site) -> None:
     site.status = 503
     check_error(refusal(tmp_path), "data.name=iris: 503 ... later")
 
 
 @pytest.mark.slow
-def test_a_silent_server_does_not_hang(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_without_a_response_times_out(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.silent.set()
     monkeypatch.setattr(openml, "_TIMEOUT_S", 0.2)
     check_error(refusal(tmp_path), "data.name=iris: cannot be reached (timed out)")
@@ -295,7 +295,7 @@ def test_a_deactivated_version_gives_a_warning(tmp_path: Path, offline: None) ->
 
 
 def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: None) -> None:
-    """Its own tests have real answers; those of iris are whole."""
+    """The tests of scikit-learn contain real responses; those of iris are complete."""
     package = importlib.util.find_spec("sklearn.datasets.tests.data.openml.id_61")
     assert package is not None
     assert package.origin is not None

@@ -31,13 +31,13 @@ def test_missing_numbers_get_the_training_median():
     )
     expected = StandardScaler().fit(filled[TRAIN]).transform(filled)
     torch.testing.assert_close(StandardizedColumns(columns).tensor(TRAIN), torch.from_numpy(expected).float())
-    assert np.isnan(columns).any()  # what was given is not changed
+    assert np.isnan(columns).any()  # the argument is not changed
 
 
 def test_a_column_that_is_constant_in_training_becomes_zero():
     columns = table()
-    columns[:, 0] = 0.1  # whose standard deviation is not 0 in floating point
-    columns[TRAIN, 2] = 7.0  # constant there, and not elsewhere
+    columns[:, 0] = 0.1  # its standard deviation in floating point is not 0
+    columns[TRAIN, 2] = 7.0  # constant in training only
     standardized = StandardizedColumns(columns).tensor(TRAIN)
     assert standardized[:, [0, 2]].eq(0).all()
     assert standardized.isfinite().all()
@@ -55,13 +55,15 @@ def test_described_columns_reproduce_the_inputs():
     columns[::7, 1] = np.nan
     columns[:, 2] = 4.0
     for standardize in (True, False):
-        made = StandardizedColumns(columns, standardize, names="abcd")
-        caught = made.describe(TRAIN)
-        assert [one["name"] for one in caught] == list("abcd")
-        assert [one for one in caught if "missing" in one] == [caught[1]]
-        for one, column, got in zip(caught, columns.T, made.tensor(TRAIN).T, strict=True):
-            values = np.where(np.isnan(column), one.get("missing", np.nan), column)
-            expected = (values - one["mean"]) / one["scale"] if one["scale"] else np.zeros(len(values))
+        standardized = StandardizedColumns(columns, standardize, names="abcd")
+        caught = standardized.describe(TRAIN)
+        assert [description["name"] for description in caught] == list("abcd")
+        assert [description for description in caught if "missing" in description] == [caught[1]]
+        for description, column, got in zip(caught, columns.T, standardized.tensor(TRAIN).T, strict=True):
+            values = np.where(np.isnan(column), description.get("missing", np.nan), column)
+            expected = (
+                (values - description["mean"]) / description["scale"] if description["scale"] else np.zeros(len(values))
+            )
             torch.testing.assert_close(got, torch.from_numpy(expected).float())
 
 

@@ -47,25 +47,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def digests(data: TensorData) -> tuple[str, str, float]:
-    """Return the hashes of split and order, and a sum of the training inputs that depends on their places."""
+    """Return the hashes of split and order, and a position-dependent sum of the training inputs."""
     data.setup()
     inputs = data.train.inputs.double().nan_to_num().flatten()
     return data.split_hash, data.order_hash, round(float(inputs @ torch.cos(torch.arange(len(inputs)).double())), 3)
 
 
 def bundled(name: str, settings: str) -> TensorData:
-    made: TensorData = getattr(data_sets, name)(name=name, seed=3, split_seed=4, **SETTINGS[settings])
-    return made
+    data: TensorData = getattr(data_sets, name)(name=name, seed=3, split_seed=4, **SETTINGS[settings])
+    return data
 
 
 def table(folder: Path, target: str, split: str, settings: str) -> TensorData:
     TABLE.to_csv(folder / "t.csv", index=False)
     columns = COLUMNS.get(split, {})
-    others = {"patient", "part", "some", "fold", "day", "y", "z"} - {target, columns.get("split_column")}
+    ignored = {"patient", "part", "some", "fold", "day", "y", "z"} - {target, columns.get("split_column")}
     return data_sets.Csv(
         path=str(folder / "t.csv"),
         target=target,
-        ignore=sorted(others),
+        ignore=sorted(ignored),
         seed=3,
         split_seed=4,
         **columns,  # type: ignore[arg-type]

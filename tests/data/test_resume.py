@@ -1,4 +1,4 @@
-"""Training resumed from a checkpoint has the batches of an uninterrupted one."""
+"""Training resumed from a checkpoint has the batches of uninterrupted training."""
 
 import warnings
 from pathlib import Path
@@ -14,7 +14,7 @@ ROWS, BATCH, EPOCHS = 26, 6, 3  # 5 batches an epoch, the last of 2 rows
 
 
 class Recorder(pl.LightningModule):
-    """Remembers the row numbers of each batch it trains on."""
+    """Model that records the row numbers of each training batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Recorder(pl.LightningModule):
 
 
 class Save(pl.Callback):
-    """Writes a checkpoint at every occasion: after each batch, each validation, each epoch."""
+    """Callback that writes a checkpoint after each batch, each validation and each epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.written: list[tuple[int, Path]] = []  # batches seen by then
+        self.written: list[tuple[int, Path]] = []  # number of batches before the checkpoint
 
     def _save(self, trainer: pl.Trainer, module: Recorder, when: str) -> None:
         path = self.folder / f"{len(module.seen)}-{when}.ckpt"
@@ -84,33 +84,33 @@ def fit(length: dict, callbacks=(), ckpt: Path | None = None, seed: int = 3) -> 
     ],
     ids=["epochs", "limited", "steps", "validated inside"],
 )
-def test_goes_on_with_the_same_batches(tmp_path, length):
+def test_resumed_training_has_the_same_batches(tmp_path, length):
     save = Save(tmp_path)
-    whole = fit(length, [save])
+    uninterrupted = fit(length, [save])
     expected = 13 if "max_steps" in length else EPOCHS * length.get("limit_train_batches", 5)
-    assert len(whole) == expected
-    for seen, path in save.written:
-        assert whole[:seen] + fit(length, ckpt=path) == whole, path.name
+    assert len(uninterrupted) == expected
+    for batches, path in save.written:
+        assert uninterrupted[:batches] + fit(length, ckpt=path) == uninterrupted, path.name
 
 
-def test_a_second_restart_goes_on_too(tmp_path):
-    # From the end of an epoch under max_steps: there Lightning's own count of epochs is one too high ever after.
+def test_training_is_resumed_twice(tmp_path):
+    # Resume from the end of an epoch with max_steps, where Lightning's epoch count is then one too high.
     length = {"max_steps": 13, "max_epochs": -1}
     (first := tmp_path / "first").mkdir()
     (second := tmp_path / "second").mkdir()
     save, again = Save(first), Save(second)
-    whole = fit(length, [save])
-    end_of_epoch = next(path for seen, path in save.written if path.name == "5-epoch.ckpt")
-    assert fit(length, [again], ckpt=end_of_epoch) == whole[5:]
-    for seen, path in again.written:
-        assert fit(length, ckpt=path) == whole[5 + seen :], path.name
+    uninterrupted = fit(length, [save])
+    end_of_epoch = next(path for batches, path in save.written if path.name == "5-epoch.ckpt")
+    assert fit(length, [again], ckpt=end_of_epoch) == uninterrupted[5:]
+    for batches, path in again.written:
+        assert fit(length, ckpt=path) == uninterrupted[5 + batches :], path.name
 
 
-def test_lightning_sees_the_same_epochs_as_a_plain_loop(tmp_path):
+def test_epochs_of_lightning_equal_those_of_a_plain_loop(tmp_path):
     loader = Batches(torch.zeros(ROWS, 1), torch.arange(ROWS), BATCH, 3)
     plain = [batch[1].tolist() for _ in range(EPOCHS) for batch in loader]
     assert fit({"max_epochs": EPOCHS}) == plain
-    # a limit cuts epochs short and shifts none of them
+    # a limit shortens epochs without shifting them
     limited = [batch for epoch in range(EPOCHS) for batch in plain[5 * epoch :][:2]]
     assert fit({"max_epochs": EPOCHS, "limit_train_batches": 2}) == limited
     assert fit({"max_epochs": EPOCHS, "reload_dataloaders_every_n_epochs": 1}) == plain

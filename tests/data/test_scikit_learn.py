@@ -1,6 +1,6 @@
-"""What scikit-learn is used for, and why it is not used for splits and for standardizing.
+"""Comparison with scikit-learn: uses of it, and reasons against its splits and its standardization.
 
-Splits also have to keep their hashes: those of tracked runs were drawn from NumPy's generator, scikit-learn draws from
+The hashes of splits must not change either: tracked splits are drawn from NumPy's ``Generator``, and scikit-learn uses
 the older ``RandomState``.
 """
 
@@ -22,34 +22,34 @@ def settings(train_size: int | None = None, classes: np.ndarray | None = None) -
 
 
 def test_the_test_rows_of_a_stratified_shuffle_split_depend_on_the_training_size() -> None:
-    def theirs(train_size: int) -> set[int]:
+    def of_scikit_learn(train_size: int) -> set[int]:
         split = StratifiedShuffleSplit(1, test_size=20, train_size=train_size, random_state=0)
         ((_, test),) = split.split(np.zeros(100), CLASSES)
         return set(test.tolist())
 
-    def ours(train_size: int) -> set[int]:
+    def of_reglab(train_size: int) -> set[int]:
         return set(RandomSplit(100).split(settings(train_size, CLASSES)).test.tolist())
 
-    assert theirs(17) != theirs(60)
-    assert ours(17) == ours(60)
+    assert of_scikit_learn(17) != of_scikit_learn(60)
+    assert of_reglab(17) == of_reglab(60)
 
 
 def test_the_fractions_of_a_group_shuffle_split_count_groups() -> None:
     groups = np.repeat(np.arange(5), [96, 1, 1, 1, 1])
 
-    def theirs(seed: int) -> int:
+    def of_scikit_learn(seed: int) -> int:
         ((_, test),) = GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(groups, groups=groups)
         return len(test)
 
-    def ours(seed: int) -> int:
+    def of_reglab(seed: int) -> int:
         split = SplitSettings(seed, None, val_fraction=0.0, test_fraction=0.2)
         return len(GroupSplit("g", groups, "abcde").split(split).test)
 
-    assert 96 in map(theirs, range(20))
-    assert max(map(ours, range(20))) <= 4  # 20 rows cannot be had; 96 are further from them
+    assert 96 in map(of_scikit_learn, range(20))
+    assert max(map(of_reglab, range(20))) <= 4  # 20 rows are impossible, and 96 are further off
 
 
-def test_a_time_series_split_cuts_within_a_moment() -> None:
+def test_a_time_series_split_separates_rows_of_equal_time() -> None:
     moments = np.repeat([1, 2, 3, 4], [40, 20, 20, 20])
 
     *_, (train, test) = TimeSeriesSplit(n_splits=2, test_size=30).split(moments)
@@ -81,6 +81,6 @@ def test_categories_are_one_hot_in_the_order_of_their_values() -> None:
     train = np.array([0, 1, 3])
     expected = torch.tensor([[0, 0, 1, 1, 0], [1, 0, 0, 1, 0], [0, 0, 1, 0, 1], [0, 1, 0, 0, 1]])
     assert torch.equal(inputs.tensor(train), expected.float())
-    assert [one["value"] for one in inputs.describe(train)] == ["x", "y", "z", "", "u"]
-    unseen = inputs.tensor(np.array([0, 1]))  # value y of a, and u of b, are in no training row
+    assert [feature["value"] for feature in inputs.describe(train)] == ["x", "y", "z", "", "u"]
+    unseen = inputs.tensor(np.array([0, 1]))  # values y of a and u of b occur in no training row
     assert unseen.tolist() == [[0, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]]

@@ -16,10 +16,10 @@ needs_recordings = pytest.mark.skipif(
 
 def test_sequences_are_padded_after_their_end() -> None:
     frames = np.arange(12, dtype=np.float32).reshape(6, 2)
-    whole = pad_frames(frames, np.array([1, 3, 2]))
-    assert whole.shape == (3, 2, 3)
-    np.testing.assert_array_equal(whole[1], frames[1:4].T)
-    np.testing.assert_array_equal(np.isnan(whole[:, 0]), [[False, True, True], [False] * 3, [False, False, True]])
+    padded = pad_frames(frames, np.array([1, 3, 2]))
+    assert padded.shape == (3, 2, 3)
+    np.testing.assert_array_equal(padded[1], frames[1:4].T)
+    np.testing.assert_array_equal(np.isnan(padded[:, 0]), [[False, True, True], [False] * 3, [False, False, True]])
 
 
 def test_features_are_standardized_over_the_frames_of_training_rows() -> None:
@@ -31,7 +31,7 @@ def test_features_are_standardized_over_the_frames_of_training_rows() -> None:
     fitted = np.concatenate([frames[:4], frames[6:11]])[:, 0].astype(np.float64)
     expected = (frames[:, 0] - fitted.mean()) / fitted.std()
     np.testing.assert_allclose(got[:, 0][~got[:, 0].isnan()], expected, rtol=1e-5)
-    assert (got[:, 1].nan_to_num(0) == 0).all()  # constant: nothing can be learnt from it
+    assert (got[:, 1].nan_to_num(0) == 0).all()  # constant
     assert torch.equal(got.isnan()[:, 0].sum(1), torch.tensor([1, 3, 0, 2]))
 
 

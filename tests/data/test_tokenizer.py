@@ -10,7 +10,7 @@ TEXT = "Call me Ishmael.\r\n\tSome years ago — never mind how long…\n  naïv
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_text_comes_back_and_its_tokens_count_its_characters(kind: str) -> None:
+def test_a_text_is_decoded_as_encoded(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 300)
     numbers = tokenizer.encode(TEXT).ids
     assert tokenizer.decode(numbers, skip_special_tokens=False) == TEXT
@@ -23,7 +23,7 @@ def test_a_text_comes_back_and_its_tokens_count_its_characters(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_kept_as_text(kind: str) -> None:
+def test_a_tokenizer_is_saved_as_text(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 300)
     again = parse_tokenizer(tokenizer.to_str(), "tokenizer.json")
     assert again.encode(TEXT).ids == tokenizer.encode(TEXT).ids
@@ -40,7 +40,7 @@ def test_byte_pairs_encode_any_text_with_the_vocabulary_size() -> None:
     tokenizer = train_tokenizer(["low lower lowest " * 50], "bpe", 262)
     assert tokenizer.get_vocab_size() == 262
     assert tokenizer.decode(tokenizer.encode(TEXT).ids) == TEXT
-    assert len(tokenizer.encode("low").ids) == 1  # the most frequent pairs were joined first
+    assert len(tokenizer.encode("low").ids) == 1  # the most frequent pairs are merged first
 
 
 def test_a_text_that_is_not_a_tokenizer_is_refused() -> None:

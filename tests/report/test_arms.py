@@ -112,7 +112,7 @@ def test_without_a_selection_metric_all_arms_represent_the_strategy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra_tags", "overlap", "words", "has_caveat"),
+    ("more", "overlap", "words", "has_caveat"),
     [
         ({}, 0.25, "Nadeau and Bengio", False),  # 200 test rows of 1,000
         ({"split_hash": "same"}, 0.0, "same for every seed", False),
@@ -121,8 +121,8 @@ def test_without_a_selection_metric_all_arms_represent_the_strategy() -> None:
         ({"test_rows": "1000"}, 0.0, "no tags rows and test_rows", True),  # no other rows
     ],
 )
-def test_how_splits_vary(extra_tags: dict[str, str], overlap: float, words: str, has_caveat: bool) -> None:
-    design = split_design(group_runs([Rec(f"r{s}", tags={**rec("l2", s).tags, **extra_tags}) for s in range(3)]))
+def test_how_splits_vary(more: dict[str, str], overlap: float, words: str, has_caveat: bool) -> None:
+    design = split_design(group_runs([Rec(f"r{s}", tags={**rec("l2", s).tags, **more}) for s in range(3)]))
     assert design.overlap == overlap
     assert words in design.description
     assert (design.caveat is not None) == has_caveat

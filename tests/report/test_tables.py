@@ -82,15 +82,15 @@ def test_interactions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detectable", "smallest", "needed"),
+    ("found", "smallest", "needed"),
     [
         (DetectableDifference(L2, 0.0456, 12345), "0.046", "12,345"),
         (DetectableDifference(L2, None, None), "out of reach", "out of reach"),
         (DetectableDifference(replace(L2, verdict=Verdict("helps")), 0.01, 4), "0.010", MISSING),
     ],
 )
-def test_detectable_differences(detectable: DetectableDifference, smallest: str, needed: str) -> None:
-    (row,) = detectable_rows([detectable], 3)
+def test_detectable_differences(found: DetectableDifference, smallest: str, needed: str) -> None:
+    (row,) = detectable_rows([found], 3)
     assert (row["diff"], row["spread"], row["smallest"], row["needed"]) == ("+0.054", "0.020", smallest, needed)
 
 

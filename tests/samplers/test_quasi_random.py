@@ -1,4 +1,4 @@
-"""The shared sequence: evenly spread for every key and every number of trials, and the same for ever."""
+"""The shared quasi-random sequence: evenly spread for each key and number of trials, and stable between versions."""
 
 import numpy as np
 import pytest
@@ -11,18 +11,18 @@ KEYS = ("optimizer.lr", "regularizer.dropout.p", "regularizer.l2.strength")
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("count", [2**k for k in range(10)])
-def test_the_first_numbers_fall_one_into_each_part(key: str, count: int) -> None:
+def test_each_interval_has_one_of_the_first_numbers(key: str, count: int) -> None:
     parts = sorted(int(uniform(7, key, index) * count) for index in range(count))
     assert parts == list(range(count))
 
 
-def test_numbers_stay_what_they_are() -> None:
-    """Trials that are tracked must be found again by every later version."""
+def test_numbers_do_not_change_between_versions() -> None:
+    """Tracked trials must be found by later versions."""
     drawn = [uniform(0, "optimizer.lr", index) for index in range(4)]
     assert drawn == [0.5622175238095224, 0.16195917886216193, 0.4069602938252501, 0.9944782460806891]
 
 
-def test_keys_and_seeds_have_sequences_of_their_own() -> None:
+def test_keys_and_seeds_have_different_sequences() -> None:
     numbers = {tuple(uniform(seed, key, i) for i in range(8)) for seed in (0, 1) for key in KEYS}
     assert len(numbers) == 6
 
@@ -39,5 +39,5 @@ def test_several_keys_together_are_spread_far_better_than_at_random() -> None:
 
 
 def test_keys_are_not_correlated() -> None:
-    one, other = ([uniform(3, key, i) for i in range(1024)] for key in KEYS[:2])
-    assert abs(np.corrcoef(one, other)[0, 1]) < 0.1  # three standard errors of 1024 independent pairs
+    first, second = ([uniform(3, key, i) for i in range(1024)] for key in KEYS[:2])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1  # three standard errors of 1024 independent pairs

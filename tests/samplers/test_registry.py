@@ -1,4 +1,4 @@
-"""The registry of samplers, and what every sampler has to do."""
+"""The registry of samplers, and requirements on all samplers."""
 
 import re
 import subprocess

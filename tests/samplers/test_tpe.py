@@ -1,4 +1,4 @@
-"""Tree-structured Parzen estimators: a pure function of earlier trials, and better than chance."""
+"""Tree-structured Parzen estimators: reproducible from earlier trials, and better than random search."""
 
 import math
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ def search(seed: int, trials: int, minimized: bool = True) -> list[Observation]:
     return observed
 
 
-def test_it_goes_on_from_tracked_trials_as_if_it_had_never_stopped() -> None:
-    whole = search(0, 12)
-    assert propose(whole[:9], 0) == whole[9][0]
-    assert propose(whole[:9], 1) != whole[9][0]
-    assert propose(whole[:9], 0, "other") != whole[9][0]
+def test_a_resumed_search_equals_an_uninterrupted_one() -> None:
+    uninterrupted = search(0, 12)
+    assert propose(uninterrupted[:9], 0) == uninterrupted[9][0]
+    assert propose(uninterrupted[:9], 1) != uninterrupted[9][0]
+    assert propose(uninterrupted[:9], 0, "other") != uninterrupted[9][0]
 
 
 def test_the_first_trials_are_those_of_the_shared_sequence() -> None:
@@ -50,14 +50,14 @@ def test_it_finds_better_points_than_the_sequence(minimized: bool) -> None:
     def best(seed: int) -> float:
         return min(loss(values) for values, _ in search(seed, 24, minimized))
 
-    def by_chance(seed: int) -> float:
+    def best_of_sequence(seed: int) -> float:
         return min(loss(point(seed, SPACE, index)) for index in range(24))
 
     seeds = range(6)
-    assert sum(map(best, seeds)) < 0.7 * sum(map(by_chance, seeds))
+    assert sum(map(best, seeds)) < 0.7 * sum(map(best_of_sequence, seeds))
 
 
-def test_values_stay_in_their_ranges_and_failed_trials_do_no_harm() -> None:
+def test_values_are_in_their_ranges_with_failed_trials() -> None:
     observed = [Observation(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
     proposed = propose(observed, 3)
     assert 1e-5 <= float(proposed["lr"] or 0) <= 1e-1

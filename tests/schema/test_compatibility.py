@@ -1,4 +1,4 @@
-"""What the config shows of where a regularizer can act is what building it finds, as the same errors."""
+"""Compatibility errors of regularizers from the config equal those of building them."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -34,9 +34,9 @@ def network(model):
     return get_class(model["_target_"])(input_shape=SHAPE, outputs=10, **keys)
 
 
-def error_of(check, *given):
+def error_of(check, *arguments):
     try:
-        check(*given)
+        check(*arguments)
     except ConfigError as error:
         return error
     return None
@@ -49,7 +49,7 @@ def chosen(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("typed", MODELS)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_config_shows_of_a_model_what_building_it_shows(configs, name, typed):
+def test_errors_on_models_from_the_config_equal_those_of_building(configs, name, typed):
     node, model = configs[0][name], configs[1][typed]
     cfg = OmegaConf.create({"regularizer": {name: node}, "model": model})
     kinds = kinds_with(regularizer_classes()[name].requires_task)
@@ -66,7 +66,7 @@ def test_the_config_shows_of_a_model_what_building_it_shows(configs, name, typed
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("data", "shape"), [("Digits", SHAPE), ("Mnist1d", (1, 40)), ("BreastCancer", (30,))])
-def test_the_config_shows_of_data_what_building_it_shows(configs, name, data, shape):
+def test_errors_on_data_from_the_config_equal_those_of_building(configs, name, data, shape):
     cfg = OmegaConf.create({"regularizer": {name: configs[0][name]}, "model": {}})
     read = error_of(check_data, chosen(name), configs[0][name], {"_target_": f"reglab.data.{data}"}, "leave it out")
     built = error_of(build_regularizers, cfg, network(configs[1]["residual_cnn"]), "classification", shape)
@@ -76,7 +76,7 @@ def test_the_config_shows_of_data_what_building_it_shows(configs, name, data, sh
         assert read.problem.split(", and ")[0] == built.problem.split(", and ")[0]
 
 
-def test_a_class_that_declares_nothing_is_left_to_the_build(configs):
+def test_a_class_without_declarations_is_checked_by_building(configs):
     check_model(chosen("spatial_dropout"), configs[0]["spatial_dropout"], {"_target_": "torch.nn.Sequential"})
     check_data(chosen("cutmix"), configs[0]["cutmix"], {"_target_": "torch.utils.data.Dataset"}, "leave it out")
 

@@ -1,4 +1,4 @@
-"""Every key of every pipeline has one meaning, which ``--help`` and the reference print."""
+"""Each key of a pipeline has one description, which ``--help`` and the reference print."""
 
 import pytest
 import yaml
@@ -9,21 +9,21 @@ from reglab.schema.help import HELP, MOST_USED, list_of_keys
 from reglab.schema.index import options
 from reglab.schema.keys import PIPELINES, RUN, TRAINER
 
-# Keys that a user does not set: classes and names of options, and those that sweeps and studies set.
+# Keys that users do not set: classes and names of options, and keys set by sweeps and studies.
 UNSET = ("_target_", "name", "parent", "phase", "sweep", "study", "rerun_of")
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-def test_each_key_of_a_pipeline_has_a_meaning(pipeline: str) -> None:
+def test_each_key_of_a_pipeline_has_a_description(pipeline: str) -> None:
     assert set(HELP[pipeline]) == set(PIPELINES[pipeline])
 
 
-def test_each_key_of_a_run_has_a_meaning() -> None:
+def test_each_key_of_a_run_has_a_description() -> None:
     keys = {key for key in RUN if not key.endswith(UNSET)} | {"sweep.name"} | {f"trainer.{key}" for key in TRAINER}
     for group in ("data", "model", "scheduler"):
         for option, declared in options(group).items():
-            given = yaml.safe_load((CONF / group / f"{option}.yaml").read_text(encoding="utf-8"))
-            keys |= {f"{group}.{key}" for key in declared.constraints if key in given and not key.endswith(UNSET)}
+            config = yaml.safe_load((CONF / group / f"{option}.yaml").read_text(encoding="utf-8"))
+            keys |= {f"{group}.{key}" for key in declared.constraints if key in config and not key.endswith(UNSET)}
     assert keys <= set(HELP["train"])
 
 
@@ -34,7 +34,7 @@ def test_the_most_used_keys_are_keys_of_their_pipeline() -> None:
 
 
 @pytest.mark.parametrize("pipeline", HELP)
-def test_help_and_reference_read_the_same(pipeline: str) -> None:
+def test_help_and_reference_are_equal(pipeline: str) -> None:
     listed = list_of_keys(pipeline, {})
     tables = "\n".join(line for lines in reference.tables().values() for line in lines)
     for key in MOST_USED.get(pipeline, HELP[pipeline]):

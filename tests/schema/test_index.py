@@ -1,4 +1,4 @@
-"""The index equals what the classes declare, is never trusted when stale, and imports classes that it lacks."""
+"""The index equals the declarations of classes; stale and missing entries are imported."""
 
 import inspect
 import json
@@ -32,12 +32,12 @@ def test_the_checked_in_index_is_current():
     assert index.FILE.read_text(encoding="utf-8") == index.render_index(TARGETS), "run make index"
 
 
-@pytest.mark.parametrize("target", [one for one in TARGETS if one.startswith("reglab.")])
+@pytest.mark.parametrize("target", [target for target in TARGETS if target.startswith("reglab.")])
 def test_an_entry_equals_what_the_class_declares(target):
     read, described = declaration(target, "key"), describe(get_class(target), target)
     assert read == described
-    own = [name for name in index.TRAITS if hasattr(get_class(target), name)]
-    assert set(own) == set(read.traits)
+    declared_traits = [name for name in index.TRAITS if hasattr(get_class(target), name)]
+    assert set(declared_traits) == set(read.traits)
 
 
 @pytest.mark.slow
@@ -46,33 +46,33 @@ def test_a_config_has_the_declared_strengths_with_their_defaults(name):
     node = OmegaConf.to_container(Composer().compose([f"regularizer={name}"]).regularizer[name])
     declared = declaration(node.pop("_target_"), "key").strengths
     assert {key: value for key, value in node.items() if value is not None} == {
-        strength: one.default for strength, one in declared.items()
+        strength: spec.default for strength, spec in declared.items()
     }
-    for one in declared.values():
-        assert one.accepts(one.default)
-        assert one.accepts(one.search.low)
-        assert one.accepts(one.search.high)
-        assert one.off is None or one.accepts(one.off)
+    for spec in declared.values():
+        assert spec.accepts(spec.default)
+        assert spec.accepts(spec.search.low)
+        assert spec.accepts(spec.search.high)
+        assert spec.off is None or spec.accepts(spec.off)
 
 
 @pytest.mark.slow
 def test_a_strategy_is_named_in_the_order_of_its_regularizers():
-    whole = Composer().compose([f"regularizer=[{','.join(NAMES)}]"])
+    cfg_of_all = Composer().compose([f"regularizer=[{','.join(NAMES)}]"])
     for pair in combinations(NAMES, 2):
-        cfg = OmegaConf.create({"regularizer": {name: whole.regularizer[name] for name in pair}})
+        cfg = OmegaConf.create({"regularizer": {name: cfg_of_all.regularizer[name] for name in pair}})
         methods = [get_class(node.pop("_target_"))(**node) for node in OmegaConf.to_container(cfg.regularizer).values()]
         assert strategy(cfg) == "+".join(method.name for method in regularizers.in_order(methods))
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-def test_the_arguments_of_torchs_optimizers_are_known(name):
-    known = declaration(f"torch.optim.{name}", "key").parameters
-    assert known == set(inspect.signature(getattr(torch.optim, name)).parameters)
+def test_the_index_has_the_arguments_of_torch_optimizers(name):
+    parameters = declaration(f"torch.optim.{name}", "key").parameters
+    assert parameters == set(inspect.signature(getattr(torch.optim, name)).parameters)
 
 
 def test_inherited_keywords_are_followed():
-    known = declaration("reglab.data.SeedNoise", "key").parameters
-    assert {"test_fraction", "split_seed", "batch_size", "name"} <= known
+    parameters = declaration("reglab.data.SeedNoise", "key").parameters
+    assert {"test_fraction", "split_seed", "batch_size", "name"} <= parameters
 
 
 @pytest.mark.parametrize("target", ["nowhere.Class", "reglab.models.Nothing", "torch.no_module_here.X", "math.pi"])
@@ -83,13 +83,13 @@ def test_a_class_that_does_not_exist_is_an_error(target):
 
 
 def test_a_class_missing_from_the_index_is_imported():
-    """By its own module's name, which no shipped config has."""
+    """The class is given by the module that defines it, which no config contains."""
     target = "reglab.regularizers._activation_noise.ActivationNoise"
     assert target not in json.loads(index.FILE.read_text(encoding="utf-8"))
     assert declaration(target, "key").get("requires") == "activations"
 
 
-def test_a_stale_entry_is_not_trusted(monkeypatch, tmp_path):
+def test_a_stale_entry_is_ignored(monkeypatch, tmp_path):
     entries = json.loads(index.FILE.read_text(encoding="utf-8"))
     entry = entries["reglab.regularizers.l1.L1"]
     entry["strengths"]["strength"]["default"] = 7.0
@@ -107,8 +107,8 @@ def test_a_stale_entry_is_not_trusted(monkeypatch, tmp_path):
 
 def test_the_index_is_read_without_torch():
     code = "import sys; from reglab.schema.index import declaration; declaration('reglab.models.MLP', 'k')"
-    done = subprocess.run([sys.executable, "-c", f"{code}; print('torch' in sys.modules)"], capture_output=True)
-    assert done.stdout.strip() == b"False"
+    completed = subprocess.run([sys.executable, "-c", f"{code}; print('torch' in sys.modules)"], capture_output=True)
+    assert completed.stdout.strip() == b"False"
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_the_index_is_read_without_torch():
         layers.NORM,
     ],
 )
-def test_constraints_survive_json(constraint):
+def test_constraints_are_kept_in_json(constraint):
     read = constraint_from_json(json.loads(json.dumps(constraint_to_json(constraint))))
     assert read == constraint
     assert read.description == constraint.description
 
 
-def test_strengths_survive_json():
+def test_strengths_are_kept_in_json():
     strength = Strength(1.0, Search(0.1, 5.0, log=True), minimum=constraints.ABOVE_0, off=float("inf"), probe=1e-3)
     assert Strength.from_json(json.loads(json.dumps(strength.to_json()))) == strength
 
@@ -169,15 +169,15 @@ def test_a_damaged_index_is_an_error_with_the_remedy(text, tmp_path, monkeypatch
 def test_a_contradictory_strength_is_refused(wrong, word):
     good = Strength(0.5, Search(0.1, 0.9))
     assert good.problem() == ""
-    own = type("Own", (Regularizer,), {"amount": good.replace(**wrong)})
+    cls = type("Own", (Regularizer,), {"amount": good.replace(**wrong)})
     with pytest.raises(ConfigError) as caught:
-        describe(own, "own.Own")
+        describe(cls, "own.Own")
     assert caught.value.key == "_target_"
     assert "amount" in caught.value.problem
     assert word in caught.value.problem
 
 
 def test_a_constraint_of_another_type_is_refused():
-    own = type("Own", (Regularizer,), {"constraints": {"size": 5}})
+    cls = type("Own", (Regularizer,), {"constraints": {"size": 5}})
     with pytest.raises(ConfigError, match="size"):
-        describe(own, "own.Own")
+        describe(cls, "own.Own")

@@ -21,30 +21,30 @@ LAST = 1 - 2**-32
 
 
 def test_a_plain_range_is_even() -> None:
-    one = Range("k", 0.0, 2.0)
-    assert [one.quantile(share) for share in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
-    assert one.quantile(LAST) == 2.0
+    dimension = Range("k", 0.0, 2.0)
+    assert [dimension.quantile(share) for share in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
+    assert dimension.quantile(LAST) == 2.0
 
 
 def test_a_logarithmic_range_is_even_in_ratios() -> None:
-    one = Range("k", 1e-4, 1e-2, log=True)
-    assert one.quantile(0.5) == pytest.approx(1e-3, rel=1e-12)
-    assert one.quantile(0.0) == 1e-4
-    assert one.quantile(LAST) == 1e-2
+    dimension = Range("k", 1e-4, 1e-2, log=True)
+    assert dimension.quantile(0.5) == pytest.approx(1e-3, rel=1e-12)
+    assert dimension.quantile(0.0) == 1e-4
+    assert dimension.quantile(LAST) == 1e-2
 
 
 def test_numbers_have_four_digits_and_stay_in_the_range() -> None:
-    one = Range("k", 0.123449, 0.2)
-    assert one.quantile(0.3333) == 0.149
-    assert one.quantile(0.0) == 0.123449  # rounded it would be below
+    dimension = Range("k", 0.123449, 0.2)
+    assert dimension.quantile(0.3333) == 0.149
+    assert dimension.quantile(0.0) == 0.123449  # rounding would be below the range
 
 
 def test_an_eighth_of_the_points_are_off() -> None:
-    one = Range("k", 1.0, 5.0, off=math.inf)
-    found = [one.quantile(i / 800) for i in range(800)]
-    assert found.count(math.inf) == 800 * OFF_PROBABILITY == 100
-    assert one.quantile(OFF_PROBABILITY) == 1.0
-    assert one.quantile(LAST) == 5.0
+    dimension = Range("k", 1.0, 5.0, off=math.inf)
+    values = [dimension.quantile(i / 800) for i in range(800)]
+    assert values.count(math.inf) == 800 * OFF_PROBABILITY == 100
+    assert dimension.quantile(OFF_PROBABILITY) == 1.0
+    assert dimension.quantile(LAST) == 5.0
 
 
 @pytest.mark.parametrize(("one", "expected"), [
@@ -54,8 +54,8 @@ def test_an_eighth_of_the_points_are_off() -> None:
     (Choice("k", ("a", "b")), {"a": 500, "b": 500}),
 ])  # fmt: skip
 def test_grids_are_even(one: Range | Choice, expected: dict[object, int]) -> None:
-    found = [one.quantile((i + 0.5) / 1000) for i in range(1000)]
-    counted = {value: sum(f == pytest.approx(value) if isinstance(value, float) else f == value for f in found)
+    values = [one.quantile((i + 0.5) / 1000) for i in range(1000)]
+    counted = {value: sum(f == pytest.approx(value) if isinstance(value, float) else f == value for f in values)
                for value in expected}  # fmt: skip
     assert all(abs(counted[value] - count) <= 1 for value, count in expected.items()), counted
     assert sum(counted.values()) == 1000
@@ -66,18 +66,18 @@ def test_whole_numbers_are_whole() -> None:
 
 
 def test_the_edge_is_the_outer_twentieth() -> None:
-    one = Range("k", 1e-4, 1e-2, log=True, off=0.0)
-    assert [one.edge(v) for v in (1e-4, 1.2e-4, 1.3e-4, 1e-3, 7.9e-3, 8e-3, 1e-2)] == [
+    dimension = Range("k", 1e-4, 1e-2, log=True, off=0.0)
+    assert [dimension.edge(v) for v in (1e-4, 1.2e-4, 1.3e-4, 1e-3, 7.9e-3, 8e-3, 1e-2)] == [
         "low", "low", None, None, None, "high", "high"
     ]  # fmt: skip
-    assert one.edge(0.0) is None
+    assert dimension.edge(0.0) is None
 
 
 def test_spaces_that_share_a_key_share_its_values() -> None:
     rate, p, strength = Range("optimizer.lr", 1e-4, 1e-2, log=True), Range("p", 0, 0.8), Range("s", 1e-6, 1, log=True)
     for index in range(20):
-        both = point(0, (rate, p, strength), index)
-        assert both == {**point(0, (rate, p), index), **point(0, (rate, strength), index)}
+        values_of_both = point(0, (rate, p, strength), index)
+        assert values_of_both == {**point(0, (rate, p), index), **point(0, (rate, strength), index)}
 
 
 @pytest.mark.parametrize(

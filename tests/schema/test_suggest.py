@@ -8,10 +8,12 @@ from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error, n
 NAMES = ["dropout", "drop_block", "l2"]
 
 
-@pytest.mark.parametrize(("word", "found"), [("dropuot", "dropout"), ("DROPOUT", "dropout"), ("zzz", None), ("", None)])
-def test_the_nearest_name_is_found_in_any_case(word: str, found: str | None) -> None:
-    assert nearest(word, NAMES) == found
-    assert did_you_mean(word, NAMES) == (f"; did you mean {found}?" if found else "")
+@pytest.mark.parametrize(
+    ("word", "suggestion"), [("dropuot", "dropout"), ("DROPOUT", "dropout"), ("zzz", None), ("", None)]
+)
+def test_the_nearest_name_is_found_in_any_case(word: str, suggestion: str | None) -> None:
+    assert nearest(word, NAMES) == suggestion
+    assert did_you_mean(word, NAMES) == (f"; did you mean {suggestion}?" if suggestion else "")
 
 
 def test_an_unknown_option_lists_all_in_order() -> None:

@@ -1,4 +1,4 @@
-"""Every figure of a task against scikit-learn in float64, on outputs and targets that float32 sums get wrong."""
+"""Metrics of tasks against scikit-learn in float64, for values whose float32 sums are inaccurate."""
 
 import math
 import warnings
@@ -21,16 +21,16 @@ def draws(*shape: int) -> Tensor:
 
 
 def metrics(task: Task, outputs: Tensor, targets: Tensor, batch: int = 37) -> dict[str, float]:
-    """Of unequal batches, as an evaluation makes them."""
+    """Return metrics over batches of unequal sizes, as in an evaluation."""
     pairs = zip(outputs.split(batch), targets.split(batch), strict=True)
     collected = map(torch.cat, zip(*(task.collected(*pair) for pair in pairs), strict=True))
-    found = task.metrics(*collected, full=True)
-    assert {value.dtype for value in found.values()} == {torch.float64}
-    return {name: float(value) for name, value in found.items()}
+    values = task.metrics(*collected, full=True)
+    assert {value.dtype for value in values.values()} == {torch.float64}
+    return {name: float(value) for name, value in values.items()}
 
 
-def close(found: float, exact: float) -> bool:
-    return found == pytest.approx(exact, rel=1e-12, abs=1e-15)
+def close(value: float, exact: float) -> bool:
+    return value == pytest.approx(exact, rel=1e-12, abs=1e-15)
 
 
 # regression
@@ -57,52 +57,52 @@ def test_regression(name: str, dtype: torch.dtype) -> None:
     spread = float(targets.double().std()) or 1.0
     predicted = (targets.double() + 0.3 * spread * draws(len(targets)).flip(0)).to(dtype)
     y, p = targets.double().numpy(), predicted.double().numpy()
-    found = metrics(Regression(scale=7.0), predicted, targets)
-    assert close(found["loss"], mean_squared_error(y, p))
-    assert close(found["rmse"], 7 * math.sqrt(mean_squared_error(y, p)))
-    expected = 0.0 if np.ptp(y) == 0 else r2_score(y, p)  # scikit-learn's own value, but for a rounded mean
-    assert close(found["r2"], expected)
+    values = metrics(Regression(scale=7.0), predicted, targets)
+    assert close(values["loss"], mean_squared_error(y, p))
+    assert close(values["rmse"], 7 * math.sqrt(mean_squared_error(y, p)))
+    expected = 0.0 if np.ptp(y) == 0 else r2_score(y, p)  # the value of scikit-learn except for the rounded mean
+    assert close(values["r2"], expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_a_constant_target_has_an_r2_of_1_where_it_is_met_and_else_of_0(dtype: torch.dtype) -> None:
+def test_the_r2_of_a_constant_target_is_1_if_it_is_predicted_and_else_0(dtype: torch.dtype) -> None:
     targets = torch.full((5,), 3.0)
     assert metrics(Regression(), targets.to(dtype), targets)["r2"] == r2_score([3.0] * 5, [3.0] * 5) == 1.0
     assert metrics(Regression(), targets.to(dtype) + 1, targets)["r2"] == r2_score([3.0] * 5, [4.0] * 5) == 0.0
 
 
-def test_the_r2_of_torchmetrics_is_wrong_for_small_targets_and_right_for_usual_ones() -> None:
+def test_the_r2_of_torchmetrics_is_wrong_for_small_targets() -> None:
     targets, noise = draws(300), 0.3 * draws(300).flip(0)
-    right = float(Regression().metrics(targets + noise, targets, full=True)["r2"])
-    assert float(torchmetrics_r2(targets + noise, targets)) == pytest.approx(right, rel=1e-12)
+    exact = float(Regression().metrics(targets + noise, targets, full=True)["r2"])
+    assert float(torchmetrics_r2(targets + noise, targets)) == pytest.approx(exact, rel=1e-12)
     small = 1e-8
-    assert float(torchmetrics_r2(small * (targets + noise), small * targets)) == 1.0  # why it is not used
-    assert close(float(Regression().metrics(small * (targets + noise), small * targets, full=True)["r2"]), right)
+    assert float(torchmetrics_r2(small * (targets + noise), small * targets)) == 1.0  # so it is not used
+    assert close(float(Regression().metrics(small * (targets + noise), small * targets, full=True)["r2"]), exact)
 
 
-def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:
+def test_outputs_in_half_precision_are_summed_in_float64() -> None:
     targets = 100 * draws(5000).float()
     for dtype in DTYPES[1:3]:
         predicted = (targets + 10).to(dtype)
-        found = metrics(Regression(), predicted, targets, batch=1024)
+        values = metrics(Regression(), predicted, targets, batch=1024)
         y, p = targets.double().numpy(), predicted.double().numpy()
-        assert close(found["loss"], mean_squared_error(y, p))
-        assert close(found["r2"], r2_score(y, p))
+        assert close(values["loss"], mean_squared_error(y, p))
+        assert close(values["r2"], r2_score(y, p))
 
 
 @pytest.mark.slow
-def test_ten_million_rows_are_added_up_exactly() -> None:
+def test_ten_million_rows_are_summed_exactly() -> None:
     rows = 10_000_000
     targets = torch.full((rows,), 0.1)
-    found = Regression().metrics(torch.zeros(rows), targets, full=False)
-    assert close(float(found["loss"]), float(targets[0].double() ** 2))
+    values = Regression().metrics(torch.zeros(rows), targets, full=False)
+    assert close(float(values["loss"]), float(targets[0].double() ** 2))
     logits = torch.zeros(2, 2)
     logits[1, 1] = 3.0
-    wanted = torch.zeros(2, dtype=torch.int64)
-    each = Classification(2).metrics(logits, wanted, full=True)
-    many = Classification(2).metrics(logits.repeat(rows // 10, 1), wanted.repeat(rows // 10), full=True)
-    for name, value in each.items():
-        assert float(many[name]) == pytest.approx(float(value), rel=1e-10), name
+    labels = torch.zeros(2, dtype=torch.int64)
+    of_two_rows = Classification(2).metrics(logits, labels, full=True)
+    of_many_rows = Classification(2).metrics(logits.repeat(rows // 10, 1), labels.repeat(rows // 10), full=True)
+    for name, value in of_two_rows.items():
+        assert float(of_many_rows[name]) == pytest.approx(float(value), rel=1e-10), name
 
 
 # classification
@@ -129,9 +129,9 @@ CLASSIFICATION: dict[str, tuple[Tensor, Tensor]] = {
 
 
 def calibration_by_hand(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    confidence, right = probabilities.max(-1), probabilities.argmax(-1) == targets
+    confidence, correct = probabilities.max(-1), probabilities.argmax(-1) == targets
     bins = np.minimum((confidence * 15).astype(int), 14)
-    return float(sum(abs((confidence - right)[bins == b].sum()) for b in range(15)) / len(targets))
+    return float(sum(abs((confidence - correct)[bins == b].sum()) for b in range(15)) / len(targets))
 
 
 @pytest.mark.slow
@@ -144,20 +144,20 @@ def test_classification(name: str, dtype: torch.dtype) -> None:
     if not logits.isfinite().all():
         pytest.skip("the dtype has no such logits")
     classes = logits.shape[-1]
-    found = metrics(Classification(classes), logits, targets)
+    values = metrics(Classification(classes), logits, targets)
     x, y, predicted = logits.double().numpy(), targets.numpy(), logits.double().argmax(-1).numpy()
     shifted = x - x.max(-1, keepdims=True)
     log_p = shifted - np.log1p(np.exp(np.sort(shifted)[:, :-1]).sum(-1, keepdims=True))
-    assert close(found["loss"], -log_p[np.arange(len(y)), y].mean())
-    if log_p.min() > -30:  # scikit-learn takes probabilities, and clips them
-        assert found["loss"] == pytest.approx(log_loss(y, np.exp(log_p), labels=range(classes)), rel=1e-12)
-    assert close(found["accuracy"], accuracy_score(y, predicted))
-    assert close(found["balanced_accuracy"], balanced_accuracy_score(y, predicted))
+    assert close(values["loss"], -log_p[np.arange(len(y)), y].mean())
+    if log_p.min() > -30:  # scikit-learn expects probabilities and clips them
+        assert values["loss"] == pytest.approx(log_loss(y, np.exp(log_p), labels=range(classes)), rel=1e-12)
+    assert close(values["accuracy"], accuracy_score(y, predicted))
+    assert close(values["balanced_accuracy"], balanced_accuracy_score(y, predicted))
     probabilities = logits.double().softmax(-1).numpy()
-    assert found["ece"] == pytest.approx(calibration_by_hand(probabilities, y), rel=1e-12, abs=1e-15)
+    assert values["ece"] == pytest.approx(calibration_by_hand(probabilities, y), rel=1e-12, abs=1e-15)
 
 
-def test_a_network_may_use_the_memory_of_its_outputs_again() -> None:
+def test_a_network_may_reuse_the_memory_of_its_outputs() -> None:
     memory, collected = torch.zeros(2, dtype=torch.float64), []
     for value in (1.0, 2.0):
         collected.append(Regression().collected(memory.fill_(value), torch.full((2,), value)))
@@ -190,15 +190,15 @@ def test_language_modeling(name: str, dtype: torch.dtype) -> None:
     characters = torch.arange(1, 10)
     if len(targets) > 1:
         targets[-1, 2:] = -100  # windows of unequal lengths
-    found = metrics(LanguageModeling(characters), logits, targets, batch=3)
+    values = metrics(LanguageModeling(characters), logits, targets, batch=3)
     counted = (targets >= 0).numpy()
     x, y = logits.double().numpy()[counted], targets.numpy()[counted]
     shifted = x - x.max(-1, keepdims=True)
     log_p = shifted - np.log1p(np.exp(np.sort(shifted)[:, :-1]).sum(-1, keepdims=True))
     nats = -log_p[np.arange(len(y)), y]
-    assert close(found["loss"], nats.mean())
-    assert found["perplexity"] == pytest.approx(_exp(nats.mean()), rel=1e-10)
-    assert close(found["bits_per_character"], nats.sum() / math.log(2) / characters.numpy()[y].sum())
+    assert close(values["loss"], nats.mean())
+    assert values["perplexity"] == pytest.approx(_exp(nats.mean()), rel=1e-10)
+    assert close(values["bits_per_character"], nats.sum() / math.log(2) / characters.numpy()[y].sum())
 
 
 def _exp(value: Any) -> float:

@@ -19,7 +19,7 @@ def logits_and_targets() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, targets
 
 
-def test_figures_of_batches_are_those_of_the_whole_text() -> None:
+def test_metrics_of_batches_equal_those_of_the_full_text() -> None:
     logits, targets = logits_and_targets()
     task = LanguageModeling(CHARACTERS)
     collected = [task.collected(logits[rows], targets[rows]) for rows in (slice(0, 3), slice(3, 7))]
@@ -33,7 +33,7 @@ def test_figures_of_batches_are_those_of_the_whole_text() -> None:
     assert task.criterion(logits, targets).item() == pytest.approx(nats.item() / 40, rel=1e-6)
 
 
-def test_a_uniform_guess_costs_the_logarithm_of_the_vocabulary() -> None:
+def test_the_loss_of_a_uniform_prediction_is_the_logarithm_of_the_vocabulary() -> None:
     task = LanguageModeling(torch.ones(8, dtype=torch.int64))
     metrics = task.metrics(*task.collected(torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.int64)), full=False)
     assert {name: round(value.item(), 6) for name, value in metrics.items()} == {

@@ -1,4 +1,4 @@
-"""Metrics equal scikit-learn's to the last digits, and every declared metric is computed by its task."""
+"""Metrics equal scikit-learn, and each declared metric is computed by its task."""
 
 import math
 from pathlib import Path
@@ -53,49 +53,51 @@ def test_every_declared_metric_is_computed(kind):
 @pytest.mark.parametrize("absent", [False, True])
 def test_classification_equals_scikit_learn(absent):
     outputs, targets = classes(absent=absent)
-    found = {name: float(value) for name, value in TASKS["classification"].metrics(outputs, targets, full=True).items()}
+    metrics = {
+        name: float(value) for name, value in TASKS["classification"].metrics(outputs, targets, full=True).items()
+    }
     p, predicted, y = outputs.softmax(-1).numpy(), outputs.argmax(-1).numpy(), targets.numpy()
     present = [c for c in range(4) if 0 < (y == c).sum() < len(y)]
     exact = {"rel": 1e-12}
-    assert found["f1_macro"] == pytest.approx(sk.f1_score(y, predicted, average="macro"), **exact)
+    assert metrics["f1_macro"] == pytest.approx(sk.f1_score(y, predicted, average="macro"), **exact)
     each = [sk.roc_auc_score(y == c, p[:, c]) for c in present]
-    assert found["auroc"] == pytest.approx(np.mean(each), **exact)
+    assert metrics["auroc"] == pytest.approx(np.mean(each), **exact)
     each = [sk.average_precision_score(y == c, p[:, c]) for c in present]
-    assert found["average_precision"] == pytest.approx(np.mean(each), **exact)
-    assert found["log_likelihood"] == pytest.approx(-sk.log_loss(y, p, labels=range(4)), **exact)
-    assert found["brier"] == pytest.approx(((p - np.eye(4)[y]) ** 2).sum(1).mean(), **exact)
+    assert metrics["average_precision"] == pytest.approx(np.mean(each), **exact)
+    assert metrics["log_likelihood"] == pytest.approx(-sk.log_loss(y, p, labels=range(4)), **exact)
+    assert metrics["brier"] == pytest.approx(((p - np.eye(4)[y]) ** 2).sum(1).mean(), **exact)
     if not absent:
-        assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, p, multi_class="ovr"), **exact)
+        assert metrics["auroc"] == pytest.approx(sk.roc_auc_score(y, p, multi_class="ovr"), **exact)
 
 
 def test_multilabel_equals_scikit_learn():
     outputs, targets = label_sets()
-    found = {
+    metrics = {
         name: float(value)
         for name, value in TASKS[("multi-label classification")].metrics(outputs, targets, full=True).items()
     }
     p, predicted, y = outputs.sigmoid().numpy(), (outputs > 0).numpy(), targets.numpy().astype(int)
     exact = {"rel": 1e-12}
-    assert found["f1_macro"] == pytest.approx(sk.f1_score(y, predicted, average="macro"), **exact)
-    assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, p), **exact)
-    assert found["average_precision"] == pytest.approx(sk.average_precision_score(y, p), **exact)
-    assert found["exact_match"] == pytest.approx(sk.accuracy_score(y, predicted), **exact)
-    assert found["accuracy"] == pytest.approx(1 - sk.hamming_loss(y, predicted), **exact)
+    assert metrics["f1_macro"] == pytest.approx(sk.f1_score(y, predicted, average="macro"), **exact)
+    assert metrics["auroc"] == pytest.approx(sk.roc_auc_score(y, p), **exact)
+    assert metrics["average_precision"] == pytest.approx(sk.average_precision_score(y, p), **exact)
+    assert metrics["exact_match"] == pytest.approx(sk.accuracy_score(y, predicted), **exact)
+    assert metrics["accuracy"] == pytest.approx(1 - sk.hamming_loss(y, predicted), **exact)
     each = [sk.log_loss(y[:, i], p[:, i], labels=[0, 1]) for i in range(3)]
-    assert found["loss"] == pytest.approx(np.mean(each), **exact)
-    assert found["log_likelihood"] == pytest.approx(-np.sum(each), **exact)
-    assert found["f1_macro/b"] == pytest.approx(sk.f1_score(y[:, 1], predicted[:, 1]), **exact)
-    assert found["auroc/c"] == pytest.approx(sk.roc_auc_score(y[:, 2], p[:, 2]), **exact)
+    assert metrics["loss"] == pytest.approx(np.mean(each), **exact)
+    assert metrics["log_likelihood"] == pytest.approx(-np.sum(each), **exact)
+    assert metrics["f1_macro/b"] == pytest.approx(sk.f1_score(y[:, 1], predicted[:, 1]), **exact)
+    assert metrics["auroc/c"] == pytest.approx(sk.roc_auc_score(y[:, 2], p[:, 2]), **exact)
 
 
-def test_a_ranking_needs_both_kinds_of_rows():
+def test_rankings_need_positive_and_negative_rows():
     outputs = draw(5, 4)
     assert TASKS["classification"].auroc(outputs, torch.full((5,), 2)) is None
     assert "auroc" not in TASKS["classification"].metrics(outputs, torch.full((5,), 2), full=True)
 
 
 def test_torchmetrics_rounds_rankings_to_float32():
-    """The reason why scikit-learn computes them."""
+    """Rankings are computed by scikit-learn for this reason."""
     from torchmetrics.functional.classification import multiclass_auroc
 
     outputs, targets = classes()
@@ -107,14 +109,14 @@ def test_torchmetrics_rounds_rankings_to_float32():
 def test_only_cheap_metrics_are_measured_in_every_epoch():
     outputs, targets = classes()
     assert set(TASKS["classification"].metrics(outputs, targets, full=False)) == {"loss", "accuracy"}
-    found = TASKS["classification"].metrics(outputs, targets, full=False, more={"f1_macro"})
-    assert set(found) == {"loss", "accuracy", "f1_macro"}
+    metrics = TASKS["classification"].metrics(outputs, targets, full=False, more={"f1_macro"})
+    assert set(metrics) == {"loss", "accuracy", "f1_macro"}
 
 
-def test_mae_is_in_the_targets_units():
+def test_mae_is_in_the_units_of_the_target():
     outputs, targets = draw(50), draw(50, seed=1)
-    found = Regression(3.0).metrics(outputs, targets, full=True)
-    assert float(found["mae"]) == pytest.approx(3 * sk.mean_absolute_error(targets, outputs), rel=1e-12)
+    metrics = Regression(3.0).metrics(outputs, targets, full=True)
+    assert float(metrics["mae"]) == pytest.approx(3 * sk.mean_absolute_error(targets, outputs), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +131,9 @@ def test_losses_of_a_regression(loss, expected):
     outputs, targets = draw(50), draw(50, seed=1)
     task = Regression(2.0, loss, 0.5)
     torch.testing.assert_close(task.criterion(outputs, targets), expected(outputs - targets))
-    found = task.metrics(outputs, targets, full=True)
-    torch.testing.assert_close(found["loss"], expected(outputs - targets))
-    assert float(found["rmse"]) == pytest.approx(2 * math.sqrt(((outputs - targets) ** 2).mean()))
+    metrics = task.metrics(outputs, targets, full=True)
+    torch.testing.assert_close(metrics["loss"], expected(outputs - targets))
+    assert float(metrics["rmse"]) == pytest.approx(2 * math.sqrt(((outputs - targets) ** 2).mean()))
 
 
 TARGETS = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2])
@@ -171,8 +173,8 @@ def test_class_weights_need_one_for_each_class():
 )
 def test_a_label_is_tracked_by_a_name_that_mlflow_accepts(label: str, name: str, tmp_path: Path) -> None:
     outputs, targets = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]])
-    found = Multilabel((label,)).metrics(outputs, targets, full=True)
-    assert {f"auroc/{name}", f"f1_macro/{name}"} <= set(found)
+    metrics = Multilabel((label,)).metrics(outputs, targets, full=True)
+    assert {f"auroc/{name}", f"f1_macro/{name}"} <= set(metrics)
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     run = client.create_run(client.create_experiment("x", str(tmp_path))).info.run_id
     client.log_metric(run, f"test/auroc/{name}", 1.0)

@@ -1,4 +1,4 @@
-"""A kind of task is added by its declaration and its class alone: counts, with a Poisson likelihood."""
+"""A task kind is added by its declaration and its class: counts with a Poisson likelihood."""
 
 from typing import Any, ClassVar
 
@@ -46,7 +46,7 @@ class PoissonCounts(Task):
         return 2 * (torch.xlogy(targets, targets / outputs.exp()) - targets + outputs.exp()).mean()
 
 
-class Shots(TensorData):
+class CountData(TensorData):
     kind = "counts"
 
     def load(self) -> Source:
@@ -61,7 +61,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_data_set_of_the_kind_has_its_task_and_targets() -> None:
-    data = Shots(name="shots", seed=0, split_seed=0)
+    data = CountData(name="shots", seed=0, split_seed=0)
     data.setup()
     assert data.kind == "counts"
     assert (data.target_mean, data.target_scale) == (0.0, 1.0)
@@ -79,7 +79,7 @@ def test_a_data_set_of_the_kind_has_its_task_and_targets() -> None:
 
 def test_a_table_with_the_kind_keeps_its_numbers() -> None:
     column = pd.Series([0, 1, 2, 3, 4, 5] * 6, name="y")
-    assert encode_target(column).kind == "classification"  # few whole numbers
+    assert encode_target(column).kind == "classification"  # few different integers
     target = encode_target(column, "counts")
     assert target.kind == "counts"
     assert target.names == ()
@@ -88,4 +88,4 @@ def test_a_table_with_the_kind_keeps_its_numbers() -> None:
     table = pd.DataFrame({"x": np.random.default_rng(0).normal(size=36), "y": column})
     source = table_source(table, roles, TableOrigin(Setting("data.path", "a.csv")))
     assert source.task_kind(None) == "counts"
-    assert not source.standardize_target  # the kind does not have scaled targets
+    assert not source.standardize_target  # targets of the kind are not scaled

@@ -5,7 +5,7 @@ from sklearn.metrics import mean_squared_error, r2_score
 from reglab.tasks import Regression
 
 
-def test_figures_are_scikit_learns_in_the_targets_own_units() -> None:
+def test_metrics_equal_scikit_learn_in_the_units_of_the_target() -> None:
     generator = torch.Generator().manual_seed(0)
     targets = torch.randn(50, generator=generator, dtype=torch.float64) * 7 + 3
     predicted = targets + torch.randn(50, generator=generator, dtype=torch.float64)

@@ -37,10 +37,10 @@ def test_a_long_name_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [('{"a": 1}', {"a": 1}), (None, {}), ("[1]", {}), ("{", {}), ("[" * 100_000, {})]
+    ("text", "found"), [('{"a": 1}', {"a": 1}), (None, {}), ("[1]", {}), ("{", {}), ("[" * 100_000, {})]
 )
-def test_damaged_json_is_empty(text: str | None, expected: dict[str, Any]) -> None:
-    assert values.json_object(text) == expected
+def test_damaged_json_is_empty(text: str | None, found: dict[str, Any]) -> None:
+    assert values.json_object(text) == found
 
 
 class FakeClient:

@@ -1,4 +1,4 @@
-"""Files and environment variables that a block reads are refused unless the config names them."""
+"""Files and environment variables read by user code are refused unless the config names them."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_file_that_is_read_is_refused_with_the_argument_that_names_it() -> None:
+def test_a_file_that_is_read_is_refused_with_the_argument_to_name_it() -> None:
     with config_error("model.target=net.Net: w.txt ... model.args={file:w.txt}"), check_reads(WHERE, []):
         Path("w.txt").read_text()
 
@@ -45,7 +45,7 @@ def test_hidden_folders_pass(folder: Path) -> None:
         Path(".cache/kernel.txt").read_text()
 
 
-def test_reads_outside_the_block_do_not_count() -> None:
+def test_reads_outside_the_block_are_ignored() -> None:
     with check_reads(WHERE, []):
         pass
     Path("w.txt").read_text()

@@ -1,4 +1,4 @@
-"""Random splits: exact counts, class shares, and which seed changes what."""
+"""Random splits: exact counts, class shares and effects of the seeds."""
 
 import numpy as np
 import pytest
@@ -38,25 +38,25 @@ def test_shares_that_are_not_whole_add_up_by_largest_remainder():
     assert np.bincount(classes[cut.test]).tolist() == [4, 3, 3]  # shares 3.4, 3.3, 3.3
 
 
-def test_train_size_moves_neither_validation_nor_test():
-    whole, few = parts(classes=CLASSES), parts(classes=CLASSES, train_size=17)
-    assert np.array_equal(whole.val, few.val)
-    assert np.array_equal(whole.test, few.test)
+def test_train_size_does_not_change_validation_and_test():
+    full, few = parts(classes=CLASSES), parts(classes=CLASSES, train_size=17)
+    assert np.array_equal(full.val, few.val)
+    assert np.array_equal(full.test, few.test)
     assert len(few.train) == 17
-    assert set(few.train) <= set(whole.train)
+    assert set(few.train) <= set(full.train)
 
 
 def test_the_test_part_does_not_depend_on_the_validation_fraction():
     assert np.array_equal(parts(val_fraction=0.1).test, parts(val_fraction=0.4).test)
 
 
-def test_the_seed_decides():
+def test_splits_depend_on_the_seed():
     assert np.array_equal(parts().train, parts().train)
     assert set(parts().test) != set(parts(split_seed=1).test)
 
 
 def test_parts_are_in_random_order():
-    # The first rows of a part stand for it (training figures): a file sorted by class must not leave one class there.
+    # Training metrics are measured on the first rows of a part, which must not be of one class if a file is sorted.
     assert all(count > 0 for count in counts(parts(classes=CLASSES).train[:20]))
 
 
@@ -70,7 +70,7 @@ def test_held_out_rows_are_the_test_part_on_request():
     assert cut.test.tolist() == list(range(70, 100))
     assert sorted([*cut.train, *cut.val]) == list(range(70))
     assert len(cut.val) == 7
-    assert len(parts(held_out=30).test) == 20  # a fraction draws from all rows
+    assert len(parts(held_out=30).test) == 20  # with a fraction, test rows are drawn from all rows
 
 
 BOTH = "data.val_fraction, data.test_fraction"

@@ -50,12 +50,12 @@ def test_over_all_folds_each_row_is_tested_once(tmp_path: Path) -> None:
 
 
 def test_validation_is_drawn_from_the_other_folds_and_keeps_classes(tmp_path: Path) -> None:
-    one, other = (parts(ready(tmp_path, test_fold=3, split_seed=seed)) for seed in range(2))
-    assert one[2] == other[2] == of(3)
-    assert one[1] != other[1]
-    assert sorted(one[0] + one[1]) == of(0, 1, 2, 4)
-    assert len(one[1]) == 10  # a fifth of 48, rounded
-    assert sum(row < N // 2 for row in one[1]) == 5
+    first, second = (parts(ready(tmp_path, test_fold=3, split_seed=seed)) for seed in range(2))
+    assert first[2] == second[2] == of(3)
+    assert first[1] != second[1]
+    assert sorted(first[0] + first[1]) == of(0, 1, 2, 4)
+    assert len(first[1]) == 10  # a fifth of 48, rounded
+    assert sum(row < N // 2 for row in first[1]) == 5
 
 
 def test_a_fraction_of_zero_skips_a_part(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_fraction_of_zero_skips_a_part(tmp_path: Path) -> None:
     assert parts(ready(tmp_path, test_fold=3, val_fold=0, test_fraction=None))[2] == of(3)
 
 
-def test_the_seed_does_not_matter_where_both_are_named(tmp_path: Path) -> None:
+def test_the_seed_has_no_effect_if_both_folds_are_given(tmp_path: Path) -> None:
     hashes = {ready(tmp_path, test_fold=3, val_fold=0, seed=s, split_seed=s).split_hash for s in range(3)}
     assert len(hashes) == 1
     assert ready(tmp_path, test_fold=4, val_fold=0).split_hash not in hashes
@@ -73,7 +73,7 @@ def test_the_seed_does_not_matter_where_both_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fold", [3, "3", 3.0, "3.0", " 03"])
 @pytest.mark.parametrize("column", [FOLD, FOLD.astype(float), np.char.mod("%02d", FOLD)], ids=["int", "float", "text"])
-def test_a_number_is_the_same_however_written(tmp_path: Path, fold: Any, column: np.ndarray) -> None:
+def test_notations_of_a_fold_number_are_equal(tmp_path: Path, fold: Any, column: np.ndarray) -> None:
     assert parts(ready(tmp_path, TABLE.assign(fold=column), test_fold=fold, val_fold=0))[2] == of(3)
 
 
@@ -154,7 +154,7 @@ def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, override
 
 def test_another_test_fold_is_another_run_and_another_task(tmp_path: Path) -> None:
     folds = ["data.split_column=fold", "data.split_by=folds"]
-    one, same, other = (composed(tmp_path, *folds, f"data.test_fold={fold}") for fold in ("0", "'0'", "1"))
-    assert config_hash(one) == config_hash(same) != config_hash(other)
-    assert setting_hash(one) == setting_hash(same) != setting_hash(other)  # never averaged as seeds of one task
-    assert arm_label(one).endswith(", test_fold 0")
+    first, same, of_other_fold = (composed(tmp_path, *folds, f"data.test_fold={fold}") for fold in ("0", "'0'", "1"))
+    assert config_hash(first) == config_hash(same) != config_hash(of_other_fold)
+    assert setting_hash(first) == setting_hash(same) != setting_hash(of_other_fold)  # not averaged as seeds of one task
+    assert arm_label(first).endswith(", test_fold 0")

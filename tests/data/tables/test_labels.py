@@ -46,12 +46,12 @@ def test_labels_are_targets_of_zeros_and_ones(table: Path) -> None:
 
 
 def test_label_sets_split_the_rows_as_a_regression_does(table: Path) -> None:
-    """At random, since there are no classes to stratify by."""
+    """Label sets are split at random, without classes to stratify by."""
     several = Csv(path=str(table), target=["happy", "fast"], **AXES)
-    one = Csv(path=str(table), target="x0", **AXES)
-    for data in (several, one):
+    regression = Csv(path=str(table), target="x0", **AXES)
+    for data in (several, regression):
         data.setup()
-    assert np.array_equal(several.parts.test, one.parts.test)
+    assert np.array_equal(several.parts.test, regression.parts.test)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_label_sets_split_the_rows_as_a_regression_does(table: Path) -> None:
         ({"target": ["happy", "loud"], "label_noise": 0.1}, "data.label_noise", "class labels"),
     ],
 )
-def test_what_cannot_be_labels_is_refused(table: Path, settings: dict, key: str, word: str) -> None:
+def test_invalid_labels_are_refused(table: Path, settings: dict, key: str, word: str) -> None:
     with pytest.raises(ConfigError, match=word) as caught:
         Csv(path=str(table), **AXES, **settings).setup()
     assert caught.value.key == key
@@ -82,7 +82,7 @@ def test_what_cannot_be_labels_is_refused(table: Path, settings: dict, key: str,
         (["data.label_noise=0.2"], "data.label_noise"),
     ],
 )
-def test_the_config_alone_shows_what_does_not_fit(table: Path, overrides: list[str], key: str) -> None:
+def test_incompatible_settings_are_refused_from_the_config(table: Path, overrides: list[str], key: str) -> None:
     typed = ["data=csv", f"data.path={table}", "data.target=[happy,loud]", *overrides]
     with pytest.raises(ConfigError) as caught:
         check(Composer().compose(typed))
@@ -102,7 +102,7 @@ def monitored(table: Path, metric: str, *overrides: str) -> list[str]:
     [
         ("val/auroc/hapy", "hapy is not a label ... happy, loud"),
         ("val/f1_macro/fast", "fast is not a label ... happy, loud"),
-        ("val/brier/happy", "did you mean val/brier?"),  # is not measured by label
+        ("val/brier/happy", "did you mean val/brier?"),  # not measured per label
         ("test/auroc/happy", "must be one of val/loss"),
         ("best/val/auroc/happy", "did you mean val/auroc?"),
     ],
@@ -120,12 +120,12 @@ def test_a_metric_of_one_label_needs_a_multilabel_classification(table: Path) ->
 
 @pytest.mark.slow
 def test_early_stopping_on_a_metric_of_one_label(table: Path, compose_cfg: Compose, store_uri: str) -> None:
-    """The metric of this label alone is tracked by epoch, and training ends when its maximum is two epochs old."""
+    """Only the metric of this label is tracked per epoch; training ends two epochs after its maximum."""
     metric = "val/auroc/loud"
     overrides = monitored(table, metric, "regularizer.early_stopping.patience=2", "trainer.max_epochs=40")
     result = run(compose_cfg(*overrides, "optimizer.lr=0.05", "data.ignore=[fast]"))
     client = MlflowClient(store_uri)
-    history = [one.value for one in client.get_metric_history(result.run_id, metric)]
+    history = [entry.value for entry in client.get_metric_history(result.run_id, metric)]
     assert len(history) < 40
     assert history.index(max(history)) == len(history) - 3
     tracked = client.get_run(result.run_id).data.metrics

@@ -1,4 +1,4 @@
-"""Columns of texts as numbers: notations, missing values and errors."""
+"""Parsing of numbers in text columns: notations, missing values and errors."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Files become tables of texts: separators, comments, encodings and names; Parquet keeps its types."""
+"""Reading of tables: separators, comments, encodings and names of text files; types of Parquet files."""
 
 import gzip
 from pathlib import Path
@@ -19,7 +19,7 @@ def cells(table: Table) -> dict[str, list[str]]:
     return {str(name): list(column) for name, column in table.frame.items()}
 
 
-def refused(folder: Path, content: str | bytes, name: str = "table.csv") -> ConfigError:
+def error_of(folder: Path, content: str | bytes, name: str = "table.csv") -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         read(folder, content, name)
     assert (caught.value.key, caught.value.value) == ("data.path", str(folder / name))
@@ -80,13 +80,13 @@ def test_an_archive_of_one_file_is_unpacked(tmp_path: Path) -> None:
         ('a,b\n1,"x\n2,y\n3,z"\n', "quote in data row 1 is not closed", "close it"),
     ],
 )
-def test_what_is_no_table(content: str | bytes, problem: str, remedy: str, tmp_path: Path) -> None:
-    error = refused(tmp_path, content)
+def test_files_that_are_no_tables(content: str | bytes, problem: str, remedy: str, tmp_path: Path) -> None:
+    error = error_of(tmp_path, content)
     assert problem in error.problem
     assert remedy in error.remedy
 
 
-def test_a_header_is_no_data_if_one_name_could_not_be_a_value(tmp_path: Path) -> None:
+def test_a_line_is_a_header_if_one_name_cannot_be_a_value(tmp_path: Path) -> None:
     assert list(read(tmp_path, "1990,total\n1980,3\n2000,4\n").frame) == ["1990", "total"]
 
 
@@ -111,4 +111,4 @@ def test_parquet_keeps_types_categories_and_a_named_index(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
-    assert "cannot be read as .parquet" in refused(tmp_path, b"a,b\n", "table.parquet").problem
+    assert "cannot be read as .parquet" in error_of(tmp_path, b"a,b\n", "table.parquet").problem

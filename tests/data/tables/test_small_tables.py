@@ -27,17 +27,17 @@ LETTERS = ("p", "q")
 
 
 def lines(row: Callable[[int], str], header: str = "a,y", rows: int = N) -> str:
-    """A file of a row for each number, with a header."""
+    """Return a file with a header and one row per number."""
     return "\n".join([header, *(row(i) for i in range(rows))]) + "\n"
 
 
 def column(cell: Callable[[int], str], separator: str = ",") -> str:
-    """A file with the column a and labels y."""
+    """Return a file with column a and labels y."""
     return lines(lambda i: f"{cell(i)}{separator}{LABEL[i]}", f"a{separator}y")
 
 
 def labels(*values: str) -> str:
-    """A file with a column of numbers and labels that take turns."""
+    """Return a file with a numeric column and alternating labels."""
     return lines(lambda i: f"{REAL[i]:.3f},{values[i % len(values)]}")
 
 
@@ -58,7 +58,7 @@ def ready(path: Path, content: Any, **options: Any) -> Csv:
 
 
 def values(data: Csv, number: int = 0) -> np.ndarray:
-    """An input of all rows, in the order of the file."""
+    """Return one input feature of all rows, in the order of the file."""
     rows = np.concatenate([data.parts.train, data.parts.val, data.parts.test])
     inputs = np.concatenate([part.inputs.numpy() for part in (data.train, data.val, data.test)])
     return inputs[np.argsort(rows), number]
@@ -116,10 +116,10 @@ def test_numbers(tmp_path: Path, case: str) -> None:
     content, expected, note = NUMBERS[case]
     data = ready(tmp_path / "t.csv", content)
     assert (data.kind, data.class_names) == ("classification", LETTERS)
-    assert data.features()[0].keys() >= {"mean", "scale"}  # a number
+    assert data.features()[0].keys() >= {"mean", "scale"}  # numeric feature
     if expected is not None:
         np.testing.assert_allclose(values(data), expected, atol=5.01e-4)
-    notes = [one for one in data.notes if "column" in one and ("read" in one or "counts" in one)]
+    notes = [text for text in data.notes if "column" in text and ("read" in text or "counts" in text)]
     assert note in " ".join(notes)
     assert bool(notes) == bool(note)
 
@@ -226,14 +226,14 @@ LABELS = {
 def test_labels_are_exact(tmp_path: Path, written: tuple[str, ...]) -> None:
     data = ready(tmp_path / "t.csv", labels(*written))
     assert (data.kind, data.class_names) == ("classification", LABELS[written])
-    odd = {"None", "NA", "nan", "Yes", "a"} & set(written)
-    assert len(data.notes) == len(odd)
-    assert all(word in note for word, note in zip(odd, data.notes, strict=True))
+    special = {"None", "NA", "nan", "Yes", "a"} & set(written)
+    assert len(data.notes) == len(special)
+    assert all(word in note for word, note in zip(special, data.notes, strict=True))
 
 
 def test_words_for_missing_values_are_values_of_a_category(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", column(lambda i: ["NA", "None", "DE", ""][i % 4]))
-    assert [one["value"] for one in data.features()] == ["", "DE", "NA", "None"]
+    assert [feature["value"] for feature in data.features()] == ["", "DE", "NA", "None"]
 
 
 def test_missing_numbers_are_the_median_of_the_others(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_missing_numbers_are_the_median_of_the_others(tmp_path: Path) -> None:
 
 def test_numbers_with_leading_zeros_are_categories(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", column(lambda i: ["07301", "10115"][i % 2]))
-    assert [one["value"] for one in data.features()] == ["07301", "10115"]
+    assert [feature["value"] for feature in data.features()] == ["07301", "10115"]
     assert "leading zeros" in data.notes[0]
 
 
@@ -281,16 +281,16 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_odd_numbers_are_reported(tmp_path: Path, case: str) -> None:
-    content, what = ODD[case]
+    content, problem = ODD[case]
     (note,) = ready(tmp_path / "t.csv", content).notes
-    assert what in note
+    assert problem in note
 
 
 @pytest.mark.parametrize("case", SUSPECT)
 def test_identifiers_and_leaks_are_reported(tmp_path: Path, case: str) -> None:
-    content, what, name = SUSPECT[case]
+    content, problem, name = SUSPECT[case]
     (note,) = ready(tmp_path / "t.csv", content).notes
-    assert what in note
+    assert problem in note
     assert f"data.ignore=[{name}]" in note
     assert ready(tmp_path / "t.csv", content, ignore=[name]).notes == ()
 
@@ -309,7 +309,7 @@ FRAME = pd.DataFrame({"a": REAL, "y": LABEL})
 INTS = RNG.integers(1, 6, N)
 HOLES = [None if i % 7 == 0 else int(value) for i, value in enumerate(INTS)]
 PARQUET: dict[str, tuple[Any, dict[str, Any], Any]] = {
-    # what is in the column w, options, the expected inputs of it (numbers, or values of a category), or a problem
+    # content of column w, options, and its expected inputs (numbers or values of a category) or error
     "integer categories": (pd.Categorical(INTS), {}, ["1", "2", "3", "4", "5"]),
     "integer categories with holes": (pd.Categorical(HOLES), {}, ["", "1", "2", "3", "4", "5"]),
     "categories of texts": (pd.Categorical(INTS.astype(str)), {}, ["1", "2", "3", "4", "5"]),
@@ -350,8 +350,10 @@ def test_types_of_parquet_are_kept(tmp_path: Path, case: str) -> None:
         with pytest.raises(ConfigError, match=expected.replace("^", r"\^")):
             ready(tmp_path / "t.parquet", table, **options)
         return
-    made = [one.get("value", "number") for one in ready(tmp_path / "t.parquet", table, **options).features()[1:]]
-    assert made == (["number"] if expected == "number" else expected)
+    values_of_w = [
+        feature.get("value", "number") for feature in ready(tmp_path / "t.parquet", table, **options).features()[1:]
+    ]
+    assert values_of_w == (["number"] if expected == "number" else expected)
 
 
 @pytest.mark.parametrize(
@@ -377,19 +379,19 @@ def test_a_label_that_is_missing_in_parquet(tmp_path: Path) -> None:
             ready(tmp_path / "t.parquet", FRAME.assign(y=cells))
 
 
-def test_integers_that_arrow_holds_as_a_dictionary_are_categories(tmp_path: Path) -> None:
+def test_dictionary_encoded_integers_of_arrow_are_categories(tmp_path: Path) -> None:
     table = pa.table({"a": REAL, "w": pa.array(INTS).dictionary_encode(), "y": LABEL.tolist()})
     features = ready(tmp_path / "t.parquet", table).features()
-    assert [one["value"] for one in features[1:]] == ["1", "2", "3", "4", "5"]
+    assert [feature["value"] for feature in features[1:]] == ["1", "2", "3", "4", "5"]
 
 
-def test_an_index_with_a_name_is_a_column_and_one_without_is_left_out(tmp_path: Path) -> None:
+def test_a_named_index_is_a_column_and_an_unnamed_one_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     named = ready(path, FRAME.set_index(pd.Index(INTS / 2, name="dose")))
-    assert [one["name"] for one in named.features()] == ["a", "dose"]
+    assert [feature["name"] for feature in named.features()] == ["a", "dose"]
     assert "'dose': was the table's index" in named.notes[0]
     unnamed = ready(path, FRAME.set_index(pd.Index([f"r{i}" for i in range(N)])))
-    assert [one["name"] for one in unnamed.features()] == ["a"]
+    assert [feature["name"] for feature in unnamed.features()] == ["a"]
     assert "index without a name is left out" in unnamed.notes[0]
     target = ready(path, FRAME[["a"]].set_index(pd.Index(LABEL, name="y")))
     assert (target.class_names, target.notes) == (LETTERS, ())
@@ -413,7 +415,7 @@ def test_tables_of_the_hub_are_parsed_in_the_same_way(tmp_path: Path) -> None:
     data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
     data.setup()
     assert data.class_names == (str(2**60 + 1), str(2**60 + 2))
-    assert [one["name"] for one in data.features()] == ["a", "w"]
+    assert [feature["name"] for feature in data.features()] == ["a", "w"]
     FRAME.assign(w=[[1, 2]] * N).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(ConfigError, match="column 'w' contains lists or structs"):
         Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0).setup()

@@ -1,4 +1,4 @@
-"""Rows split by a column of the table: groups stay together, predefined parts are kept, the latest are the test."""
+"""Splits by a column of the table: groups, predefined parts and time."""
 
 from pathlib import Path
 from typing import Any
@@ -59,20 +59,20 @@ def test_the_column_is_no_feature_and_every_row_is_in_one_part(tmp_path: Path, b
 
 
 @pytest.mark.parametrize("by", COLUMN)
-def test_it_is_deterministic_and_train_size_moves_neither_validation_nor_test(tmp_path: Path, by: str) -> None:
-    whole, again, few = (ready(tmp_path, by, train_size=size) for size in (None, None, 11))
-    assert whole.split_hash == again.split_hash
-    assert parts(few)[1:] == parts(whole)[1:]
-    assert set(parts(few)[0]) < set(parts(whole)[0])
+def test_splits_are_deterministic_and_train_size_does_not_change_validation_and_test(tmp_path: Path, by: str) -> None:
+    full, again, few = (ready(tmp_path, by, train_size=size) for size in (None, None, 11))
+    assert full.split_hash == again.split_hash
+    assert parts(few)[1:] == parts(full)[1:]
+    assert set(parts(few)[0]) < set(parts(full)[0])
     assert few.train_rows == 11
 
 
 @pytest.mark.parametrize("by", COLUMN)
-def test_the_seed_decides_for_groups_alone(tmp_path: Path, by: str) -> None:
-    one, other = ready(tmp_path, by), ready(tmp_path, by, seed=1, split_seed=1)
-    assert (parts(one) != parts(other)) == (by == "groups")
+def test_only_splits_by_groups_depend_on_the_seed(tmp_path: Path, by: str) -> None:
+    first, second = ready(tmp_path, by), ready(tmp_path, by, seed=1, split_seed=1)
+    assert (parts(first) != parts(second)) == (by == "groups")
     # A report recognizes a shared split by its hash.
-    assert (one.split_hash != other.split_hash) == (by == "groups")
+    assert (first.split_hash != second.split_hash) == (by == "groups")
 
 
 @pytest.mark.parametrize("by", COLUMN)
@@ -83,7 +83,7 @@ def test_training_rows_are_in_random_order(tmp_path: Path, by: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_group_is_in_two_parts_and_shares_are_met_nearly(tmp_path: Path, seed: int) -> None:
+def test_no_group_is_in_two_parts_and_shares_are_approximate(tmp_path: Path, seed: int) -> None:
     data = ready(tmp_path, "groups", split_seed=seed)
     groups = [set(TABLE["patient"].iloc[rows]) for rows in parts(data)]
     assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
@@ -93,12 +93,12 @@ def test_no_group_is_in_two_parts_and_shares_are_met_nearly(tmp_path: Path, seed
 
 
 def test_groups_by_hand() -> None:
-    """Ten rows in groups of 6, 2, 1 and 1: two rows each for test and validation are the 2 and the two 1s."""
+    """With groups of 6, 2, 1 and 1 rows, test and validation are the group of 2 and the groups of 1."""
     numbered = np.array([0] * 6 + [1, 1, 2, 3])
     for seed in range(20):
         cut = GroupSplit("g", numbered, "abcd").split(settings(split_seed=seed))
         held_out = sorted(sorted(rows.tolist()) for rows in (cut.val, cut.test))
-        # Where a 1 comes first, the 2 would lead as far beyond as the 1 falls short: it is left.
+        # After a group of 1, the group of 2 would exceed the share by as much as 1 falls short, so it is skipped.
         assert held_out in ([[6, 7], [8, 9]], [[6, 7], [8]], [[6, 7], [9]], [[8], [9]])
         assert set(cut.train) >= set(range(6))
 
@@ -129,14 +129,14 @@ def test_parts_are_those_of_the_column(tmp_path: Path) -> None:
 def test_a_part_that_is_not_named_is_drawn_from_the_training_rows(tmp_path: Path) -> None:
     table = TABLE.assign(part=np.resize(["train"] * 4 + ["test"], N))
     named = np.flatnonzero(table["part"] == "test").tolist()
-    one, other = (parts(ready(tmp_path, "parts", table, split_seed=seed)) for seed in range(2))
-    assert one[2] == other[2] == named
-    assert one[1] != other[1]
-    assert len(one[1]) == round(0.2 * 96)
-    labels = TABLE["label"].iloc[one[1]]
+    first, second = (parts(ready(tmp_path, "parts", table, split_seed=seed)) for seed in range(2))
+    assert first[2] == second[2] == named
+    assert first[1] != second[1]
+    assert len(first[1]) == round(0.2 * 96)
+    labels = TABLE["label"].iloc[first[1]]
     assert abs((labels == "a").sum() - (labels == "b").sum()) <= 1
-    both = parts(ready(tmp_path, "parts", TABLE.assign(part="train")))
-    assert [len(rows) for rows in both] == [72, 24, 24]
+    drawn_parts = parts(ready(tmp_path, "parts", TABLE.assign(part="train")))
+    assert [len(rows) for rows in drawn_parts] == [72, 24, 24]
 
 
 def test_a_fraction_of_zero_leaves_out_the_rows_of_that_part(tmp_path: Path) -> None:
@@ -156,13 +156,13 @@ def test_the_latest_rows_are_the_test(tmp_path: Path, seed: int) -> None:
 
 
 def test_time_by_hand() -> None:
-    """Ten rows at 1 1 2 3 3 3 4 5 6 6: the 6s are the test, 4 and 5 validation, the others training."""
+    """Rows at times 1 1 2 3 3 3 4 5 6 6: test at 6, validation at 4 and 5, training before."""
     moments = np.array([6, 1, 3, 5, 1, 3, 2, 6, 4, 3])
     cut = TimeSplit("t", moments).split(settings())
     assert [moments[rows].tolist() for rows in (cut.val, cut.test)] == [[4, 5], [6, 6]]
     assert sorted(moments[cut.train]) == [1, 1, 2, 3, 3, 3]
     assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.3)).test]) == [5, 6, 6]
-    # One row cannot be had: both 6s are of one moment.
+    # A test part of one row is impossible, since two rows are at time 6.
     assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.1)).test]) == [6, 6]
     assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.4)).test]) == [4, 5, 6, 6]
 
@@ -173,7 +173,7 @@ def test_train_size_keeps_the_latest_training_rows() -> None:
     assert sorted(moments[cut.train]) == [2, 3, 3, 3]
 
 
-def test_ways_to_write_a_time(tmp_path: Path) -> None:
+def test_notations_of_time(tmp_path: Path) -> None:
     expected = parts(ready(tmp_path, "time"))
     stamps = pd.to_datetime(TABLE["day"])
     for column in (stamps.astype("int64"), TABLE["day"] + " 12:00", TABLE["day"] + "T12:00:00Z", stamps.rank() / 3):
@@ -305,7 +305,7 @@ def test_a_split_column_without_a_method_is_refused_by_the_config_alone(
     check_error(caught.value, message)
 
 
-def test_rows_are_whole_numbers_in_any_way(tmp_path: Path) -> None:
+def test_rows_are_integers_in_every_split(tmp_path: Path) -> None:
     for by in COLUMN:
         rows: Rows = ready(tmp_path, by).parts
         assert all(part.dtype.kind == "i" for part in (rows.train, rows.val, rows.test))

@@ -60,7 +60,7 @@ def test_repeated_rows_are_counted_without_their_first() -> None:
     assert caveat.startswith("30 of 60 rows")
 
 
-def test_columns_of_one_kind_share_a_sentence() -> None:
+def test_columns_of_one_kind_share_a_caveat() -> None:
     (caveat,) = caveats(one=np.arange(N), two=np.arange(N) * 2)
     assert "'one'" in caveat
     assert "'two'" in caveat
