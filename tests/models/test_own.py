@@ -119,7 +119,7 @@ def test_the_code_of_a_network_is_part_of_the_identity(folder: Path, request: py
 
 
 @pytest.mark.slow
-def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_again(
+def test_a_stored_network_is_run_only_if_typed_again(
     store_uri: str, folder: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = network_overrides(

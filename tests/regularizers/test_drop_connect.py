@@ -10,7 +10,7 @@ from tests.regularizers.swaps import weights_in_pass
 pytestmark = pytest.mark.usefixtures("double")
 
 
-def test_dropped_connections_have_the_weights_as_mean_and_cost_a_linear_model_ridge() -> None:
+def test_the_mean_weights_and_the_expected_loss_of_a_linear_model() -> None:
     """E[W m / (1 - p)] = W, and E[loss] = SSE + p / (1 - p) Σⱼ (XᵀX)ⱼⱼ wⱼ², by enumerating all masks."""
     torch.manual_seed(0)
     inputs, targets, weights, p = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)

@@ -25,7 +25,7 @@ def test_mean_and_variance() -> None:
     assert set(out[:, 0].tolist()) == {0.0, float(values[0] * (1 / (1 - torch.tensor(p))))}
 
 
-def test_a_linear_model_pays_ridge_on_its_inputs(double: None) -> None:
+def test_the_expected_loss_of_a_linear_model_is_that_of_ridge(double: None) -> None:
     """E[loss] = SSE + p / (1 - p) Σⱼ (XᵀX)ⱼⱼ wⱼ², by enumerating all masks of a row."""
     inputs, targets, weights, p = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)
     expected = torch.zeros(())

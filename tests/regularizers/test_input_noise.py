@@ -20,7 +20,7 @@ def every_noise(inputs: torch.Tensor) -> list[torch.Tensor]:
     return [noisy(inputs, torch.tensor(row).expand_as(inputs), torch.tensor(STD)) for row in signs]
 
 
-def test_a_linear_model_pays_ridge(double: None) -> None:
+def test_the_expected_loss_of_a_linear_model_is_that_of_ridge(double: None) -> None:
     """E[SSE] = SSE + m σ² Σ w², since the squared error has no higher moments of the noise."""
     inputs, targets, weights = torch.randn(7, 4), torch.randn(7), torch.randn(4)
     expected = torch.stack([(x @ weights - targets).square().sum() for x in every_noise(inputs)]).mean()

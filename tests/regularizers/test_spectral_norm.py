@@ -127,7 +127,7 @@ def test_zero_weights_stay_and_can_leave_zero() -> None:
     assert torch.linalg.svdvals(moved)[0].item() == pytest.approx(1.0, rel=1e-5)
 
 
-def test_under_autocast_the_division_is_as_without() -> None:
+def test_autocast_does_not_change_the_division() -> None:
     methods, weights = [SpectralNorm(), SpectralNorm()], []
     for method in methods:
         torch.manual_seed(0)

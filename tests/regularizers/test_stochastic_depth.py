@@ -10,7 +10,7 @@ from reglab.regularizers.stochastic_depth import dropped_branch
 from reglab.schema.errors import ConfigError
 
 
-def test_all_or_nothing_of_each_example_with_the_mean_kept(double: None) -> None:
+def test_branches_are_dropped_per_example_with_an_unchanged_mean(double: None) -> None:
     torch.manual_seed(0)
     p, branch = torch.tensor(0.3), torch.randn(20_000, 2, 3)
     out = dropped_branch(branch, p)
@@ -37,7 +37,7 @@ def test_deeper_blocks_are_dropped_more_often() -> None:
     assert all((out != 0).flatten(1).any(1).all() for out in seen)
 
 
-def test_attached_again_it_drops_once() -> None:
+def test_attached_twice_it_drops_once() -> None:
     model = ResidualCNN((1, 8), 2, channels=[3], blocks=1)
     method = StochasticDepth(p=0.5)
     method.attach(model)

@@ -130,7 +130,7 @@ def test_rare_effects_are_measured_at_probe_values(methods: list[Regularizer]) -
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_an_effect_that_is_lost_in_rounding_gives_a_caveat(method: Regularizer, lost: bool) -> None:
+def test_an_effect_below_rounding_gives_a_caveat(method: Regularizer, lost: bool) -> None:
     caveats = guard_caveats(Net(), method)
     assert len(caveats) == lost
     assert all("1e-30 equals one without it" in caveat for caveat in caveats)

@@ -182,7 +182,7 @@ class Skipping(Logging):
 
 
 class SkippingWhole(Skipping):
-    """Skip the first batch, and call the whole module in every other one."""
+    """Skip the first batch, and call the module itself in later ones."""
 
     def training_step(self, batch: list[Tensor], index: int) -> Any:
         return None if index == 0 else F.cross_entropy(self(batch[0]), batch[1])

@@ -243,7 +243,7 @@ def test_the_loss_added_by_methods_is_tracked(compose_cfg: Compose, client: Mlfl
 
 
 @pytest.mark.slow
-def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, client: MlflowClient) -> None:
+def test_a_last_batch_of_one_row_is_refused_only_with_batch_norm(compose_cfg: Compose, client: MlflowClient) -> None:
     one_left = ("data.train_size=65", "data.batch_size=64")
     for norm in ("none", "layer"):
         run(compose_cfg(*SMALL, *one_left, f"model.norm={norm}"))

@@ -214,7 +214,7 @@ def assert_same(actual: nn.Module, expected: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-# Impossible combinations; the last ones are refused by torch.
+# Combinations that reglab refuses, and in the last set those that torch refuses.
 TWO_PASSES = {("SAM", "fused_clipped_short_window"), ("SAM", "fused_16_scaled")}
 WITHOUT_GRADIENT = {(method, "checkpointed_reentrant") for method in ("ActivityL1", "ActivityKL")}
 TORCH_REFUSES = {(method, "checkpointed_reentrant") for method in ("Jacobian", "Adversarial")}

@@ -49,7 +49,7 @@ def test_limits_of_evaluation_count_batches_of_the_batch_size(compose_cfg: Compo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "val", "test"])
-def test_a_share_that_leaves_no_batch_is_refused(part: str, compose_cfg: Compose) -> None:
+def test_a_limit_below_one_batch_is_refused(part: str, compose_cfg: Compose) -> None:
     few = [*WINE, "data.batch_size=6"]
     with pytest.raises(
         ConfigError, match=rf"^trainer.limit_{part}_batches=0.01: leaves none of \d+ .* least "
