@@ -80,6 +80,7 @@ def test_common_overrides_pass() -> None:
     check_overrides(
         [
             "data=csv", "data.path=/a/my table.csv", "data.target='km/h'", "regularizer=[dropout,l2]",
+            "model.target=my_target_net.Net",
             "model.hidden_sizes=[8,8]", "~trainer.gradient_clip_val", "hydra/launcher=joblib",
             "hydra.launcher.n_jobs=2", "+model.args={a:1}",
             "optimizer.lr=1e-3", "data.name='costs 5$'", "experiment=compare", "++tracking.sweep='a/../b'",

@@ -26,6 +26,7 @@ from reglab.wording import shell_quote
 _TARGET = "_target_"
 _REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
 _ONE_WORD = re.compile(r"[\w.=/:@+-]+")  # for the shell
+_NAMES_TARGET = re.compile(rf"(?<!\w){_TARGET}(?!\w)")  # not my_target_net
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MAX_OVERRIDES, _MAX_CHARACTERS = 1000, 10_000  # of a run, and of one override
 # Keys of code and files: the user of a tracked run types them again.
@@ -95,7 +96,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
             raise ConfigError(
                 f"{override[:60]}...", f"is {len(override)} characters long", f"at most {_MAX_CHARACTERS}"
             )
-        if _TARGET in override:
+        if _NAMES_TARGET.search(override):
             raise ConfigError(Setting.of(override), _REFUSED)
         _check_override(override)
 
