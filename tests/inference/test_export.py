@@ -185,7 +185,7 @@ def test_signature_and_metadata_describe_inputs_and_outputs(exported: dict[str, 
 def test_metadata_of_a_table_describe_how_to_make_the_inputs(store: Store, tmp_path: Path) -> None:
     lines = [f"{'' if row == 3 else row},{'red' if row % 3 else 'blue'},{'ny'[row % 2]}" for row in range(60)]
     (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
-    overrides = ["data=csv", f"data.path={tmp_path / 'overrides.csv'}", "data.target=label"]
+    overrides = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
     run_id = train_run(store, *overrides, experiment="table")
     with pytest.raises(ConfigError, match=r"only in the tracking store"):
         export(export_config(store, run_id=run_id))
